@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Broadcast WAV: written as it comes, read as a memory map.
+
+The ``bext`` chunk is EBU Tech 3285 (version 1), the 64-bit form EBU Tech 3306 (RF64), the ``iXML`` chunk
+ixml.info's. Written sample by sample into a temporary name and renamed at the end, so that no half file is found.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from xml.sax.saxutils import escape
+
+import numpy as np
+from immersivaudio.engine.errors import MediaError, OutputError
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+_PCM, _FLOAT = 1, 3
+_RIFF_LIMIT = 0xFFFFFFFF - 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What a Broadcast WAV says of itself. ``time_reference`` is in samples since midnight of the record start."""
+
+    description: str = ""
+    originator: str = "Immersivaudio"
+    date: str = ""
+    time: str = ""
+    time_reference: int = 0
+    ixml: Mapping[str, str] = field(default_factory=dict)
+
+
+class WavWriter:
+    """Writes float32 blocks ``[channels, n]`` as 32-bit float or 24-bit PCM.
+
+    Use it as a context manager: leaving it well gives the file its name, leaving it by an exception leaves nothing.
+
+    Raises:
+        OutputError: the file cannot be written, for want of space for example.
+    """
+
+    def __init__(self, path: Path, channels: int = 2, rate_hz: int = 48_000, bits: int = 32, tags: Tags | None = None):
+        self.path = path
+        self.samples = 0
+        self._channels, self._rate_hz, self._bits, self._tags = channels, rate_hz, bits, tags
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> WavWriter:
+        try:
+            self._file = self._partial.open("wb")
+            self._file.write(self._header(0))
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+        return self
+
+    def write(self, block: Samples) -> None:
+        """Append float32 ``[channels, n]``; 24-bit output clips at full scale."""
+        if block.ndim != 2 or block.shape[0] != self._channels:
+            raise ValueError(f"expected [{self._channels}, n], got {block.shape}")
+        try:
+            self._file.write(_float_bytes(block) if self._bits == 32 else _pcm24_bytes(block))
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+        self.samples += block.shape[1]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        try:
+            if self._data_bytes() % 2:
+                self._file.write(b"\0")
+            self._file.seek(0)
+            self._file.write(self._header(self.samples))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._partial.replace(self.path)
+        except OSError as error:
+            raise _write_error(self.path, error) from error
+
+    def _data_bytes(self) -> int:
+        return self.samples * self._channels * self._bits // 8
+
+    def _header(self, samples: int) -> bytes:
+        data = samples * self._channels * self._bits // 8
+        chunks = self._chunks()
+        body = 4 + 36 + len(chunks) + 8 + data
+        big = body > _RIFF_LIMIT
+        sizes = struct.pack("<QQQI", body, data, samples, 0)
+        head = struct.pack("<4sI4s", b"RF64" if big else b"RIFF", 0xFFFFFFFF if big else body, b"WAVE")
+        reserve = struct.pack("<4sI", b"ds64" if big else b"JUNK", 28) + sizes
+        return head + reserve + chunks + struct.pack("<4sI", b"data", 0xFFFFFFFF if big else data)
+
+    def _chunks(self) -> bytes:
+        frame = self._channels * self._bits // 8
+        kind = _FLOAT if self._bits == 32 else _PCM
+        fmt = struct.pack("<HHIIHH", kind, self._channels, self._rate_hz, self._rate_hz * frame, frame, self._bits)
+        chunks = _chunk(b"fmt ", fmt)
+        if self._tags is not None:
+            chunks = _chunk(b"bext", _bext(self._tags)) + chunks + _chunk(b"iXML", _ixml(self._tags))
+        return chunks
+
+
+def read_wav(path: Path) -> tuple[NDArray[np.generic], int]:
+    """``([samples, channels] memory map, sample rate)`` of a 32-bit float WAV that :class:`WavWriter` made.
+
+    Raises:
+        MediaError: it is not such a file.
+    """
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
+            raise MediaError(f"{path.name} is not a WAV file.")
+        return _map_data(path, file.tell(), file.seek(0, os.SEEK_END))
+
+
+def _map_data(path: Path, offset: int, end: int) -> tuple[NDArray[np.generic], int]:
+    kind = channels = rate = bits = 0
+    with path.open("rb") as file:
+        while offset + 8 <= end:
+            file.seek(offset)
+            name, size = struct.unpack("<4sI", file.read(8))
+            if name == b"fmt ":
+                kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", file.read(16))
+            if name == b"data":
+                if (kind, bits) != (_FLOAT, 32):
+                    raise MediaError(f"{path.name} is not a 32-bit float WAV file.")
+                frames = (end - offset - 8 if size == 0xFFFFFFFF else size) // (4 * channels)
+                return np.memmap(path, np.dtype("<f4"), "r", offset + 8, (frames, channels)), rate
+            offset += 8 + size + size % 2
+    raise MediaError(f"{path.name} has no sound in it.")
+
+
+def _float_bytes(block: Samples) -> bytes:
+    return np.ascontiguousarray(block.T, np.dtype("<f4")).tobytes()
+
+
+def _pcm24_bytes(block: Samples) -> bytes:
+    scaled = np.rint(np.clip(block.T, -1.0, 1.0) * 8_388_607.0).astype("<i4")
+    return np.ascontiguousarray(scaled).view(np.uint8).reshape(-1, 4)[:, :3].tobytes()
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack("<4sI", name, len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def _bext(tags: Tags) -> bytes:
+    def text(value: str, size: int) -> bytes:
+        return value.encode("ascii", "replace")[:size].ljust(size, b"\0")
+
+    head = text(tags.description, 256) + text(tags.originator, 32) + text("", 32)
+    head += text(tags.date, 10) + text(tags.time, 8)
+    reference = struct.pack("<IIH", tags.time_reference & 0xFFFFFFFF, tags.time_reference >> 32, 1)
+    return head + reference + bytes(64 + 190)
+
+
+def _ixml(tags: Tags) -> bytes:
+    rows = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in tags.ixml.items())
+    note = f"<NOTE>{escape(tags.description)}</NOTE>" if tags.description else ""
+    return f'<?xml version="1.0" encoding="UTF-8"?><BWFXML><IXML_VERSION>2.10</IXML_VERSION>{note}<USER>{rows}</USER></BWFXML>'.encode()
+
+
+def _write_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path.name} could not be written: {error.strerror or error}.",
+        "Free some space or choose another folder with --out.",
+    )

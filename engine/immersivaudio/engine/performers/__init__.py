@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Performers: how a cue becomes sound. One file each, found by file name.
+
+A performer module defines ``create() -> Performer``. torch and its friends are imported in ``setup()``, never at import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from immersivaudio.engine.cue import Cue, Licence
+from numpy.typing import NDArray
+
+Block = NDArray[np.float32]
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What is wanted of a performer: ``samples`` samples at 48 kHz of ``cue``, its first sample at ``cue.span.start_s``.
+
+    ``cancelled`` is asked between blocks, and inside long computations at least four times a second.
+    """
+
+    cue: Cue
+    samples: int
+    cancelled: Callable[[], bool] = _never
+
+
+@runtime_checkable
+class Performer(Protocol):
+    """Turns a cue into sound, deterministically by ``cue.seed``.
+
+    ``version`` changes whenever the same cue may sound different: it is part of the take's key.
+    """
+
+    name: str
+    version: str
+
+    def licence(self) -> Licence:
+        """What may be done with what it makes."""
+        ...
+
+    def available(self) -> str:
+        """Empty when it can perform here, else one sentence that says what is missing. Cheap; loads nothing."""
+        ...
+
+    def fitness(self, cue: Cue) -> float:
+        """0 when it cannot perform the cue, up to 1 when nobody does it better. Cheap; loads nothing."""
+        ...
+
+    def setup(self) -> None:
+        """Load what it needs; called once a process before the first ``perform``."""
+        ...
+
+    def perform(self, brief: Brief) -> Iterator[Block]:
+        """Blocks float32 ``[2, n]`` at 48 kHz, ``n`` at most 48 000, ``brief.samples`` in all.
+
+        Sustained sounds come at -26 LUFS, struck sounds with a sample peak of -12 dBFS at full strength, both before
+        ``cue.gain_db``, ``gain_curve``, ``pan`` and fades, which the mix applies. The attack of a struck sound lies at
+        each ``cue.sync_s`` to the sample.
+
+        Raises:
+            CancelledError: ``brief.cancelled()`` became true.
+        """
+        ...
