@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The only package that touches ffmpeg and PyAV: probe, frames, sound, mux; every decode in a child with limits."""
+
+from immersivaudio.engine.media.probing import probe
+from immersivaudio.engine.media.process import ffmpeg_binary
+from immersivaudio.engine.media.reading import frames, sound
+from immersivaudio.engine.media.types import AudioStream, Probe, VideoStream
+from immersivaudio.engine.media.writing import (
+    CODEC_OF_CONTAINER,
+    ENCODERS,
+    SOUND_CONTAINERS,
+    VIDEO_CONTAINERS,
+    encode_pictures,
+    encode_sound,
+    encoder_of,
+    mux,
+)
+
+__all__ = [
+    "CODEC_OF_CONTAINER",
+    "ENCODERS",
+    "SOUND_CONTAINERS",
+    "VIDEO_CONTAINERS",
+    "AudioStream",
+    "Probe",
+    "VideoStream",
+    "encode_pictures",
+    "encode_sound",
+    "encoder_of",
+    "ffmpeg_binary",
+    "frames",
+    "mux",
+    "probe",
+    "sound",
+]

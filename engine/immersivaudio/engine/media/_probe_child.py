@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Runs apart from the engine: reads a path a line, answers with one line of JSON. Standard library and PyAV only.
+
+A decoder that crashes, hangs or eats memory on a hostile file takes this process with it and nothing else.
+"""
+
+import json
+import sys
+from fractions import Fraction
+
+import av
+
+SCAN_BYTES = 256 * 1024 * 1024
+SCAN_PACKETS = 600
+
+
+def main() -> None:
+    av.logging.set_level(av.logging.PANIC)
+    for line in sys.stdin:
+        try:
+            question = json.loads(line)
+            answer = look(question["path"], question["containers"])
+        except (av.FFmpegError, OSError, ValueError, IndexError, StopIteration) as error:
+            answer = {"error": type(error).__name__}
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def look(path, containers):
+    options = {"protocol_whitelist": "file", "format_whitelist": containers}
+    with av.open(path, options=options) as container:
+        streams = [s for s in container.streams if s.type in ("video", "audio") and not attached(s)]
+        videos = [s for s in streams if s.type == "video" and s.codec_context.width]
+        audios = [s for s in streams if s.type == "audio" and s.codec_context.sample_rate]
+        scan = scan_packets(path, options, [s.index for s in videos + audios])
+        whole = container.duration / 1_000_000 if container.duration else 0
+        return {
+            "container": container.format.name,
+            "duration": whole,
+            "start": str(Fraction(container.start_time or 0, 1_000_000)),
+            "timecode": timecode(container),
+            "video": [dict(video(s), **times(s, scan, whole)) for s in videos],
+            "audio": [dict(audio(s), **times(s, scan, whole)) for s in audios],
+        }
+
+
+def attached(stream):
+    return "ATTACHED_PIC" in stream.disposition.__repr__().upper() or bool(int(stream.disposition) & 0x400)
+
+
+def timecode(container):
+    tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+    return next((tag["timecode"] for tag in tags if tag.get("timecode")), "")
+
+
+def scan_packets(path, options, indices):
+    """Reads packets, of small files all of them: first and last timestamp, and whether frames are evenly spaced."""
+    scan = {index: {"first": None, "last": None, "gaps": set(), "count": 0} for index in indices}
+    with av.open(path, options=options) as container:
+        small = container.size <= SCAN_BYTES
+        for packet in container.demux([container.streams[index] for index in indices]):
+            if packet.pts is None:
+                continue
+            note(scan[packet.stream_index], packet)
+            if not small and all(s["count"] > SCAN_PACKETS for s in scan.values()):
+                break
+    for entry in scan.values():
+        entry["whole"] = small
+    return scan
+
+
+def note(entry, packet):
+    end = packet.pts + (packet.duration or 0)
+    entry["first"] = packet.pts if entry["first"] is None else min(entry["first"], packet.pts)
+    entry["last"] = end if entry["last"] is None else max(entry["last"], end)
+    entry["count"] += 1
+    if packet.duration and entry["count"] <= SCAN_PACKETS:
+        entry["gaps"].add(packet.duration)
+
+
+def times(stream, scan, whole):
+    seen, base = scan[stream.index], stream.time_base
+    start = Fraction(seen["first"] or 0) * base
+    if seen["whole"] and seen["last"] is not None:
+        duration = (seen["last"] - seen["first"]) * base
+    elif stream.duration:
+        duration = stream.duration * base
+    else:
+        duration = Fraction(whole).limit_denominator(1_000_000)
+    gaps = sorted(seen["gaps"])
+    uneven = len(gaps) > 1 and (gaps[-1] - gaps[0]) * base > Fraction(1, 400) and gaps[-1] > 1.02 * gaps[0]
+    return {"start": str(start), "duration": str(duration), "count": seen["count"], "uneven": bool(uneven)}
+
+
+def video(stream):
+    frame = next(iter_frames(stream))
+    turned = frame.rotation % 180 != 0
+    width, height = frame.width, frame.height
+    aspect = stream.sample_aspect_ratio
+    if aspect and aspect > 0:
+        width = max(1, round(width * float(aspect)))
+    rate = stream.average_rate or stream.guessed_rate or stream.base_rate
+    return {
+        "index": stream.index,
+        "codec": stream.codec_context.name,
+        "width": height if turned else width,
+        "height": width if turned else height,
+        "rate": str(rate or 0),
+        "rotation": frame.rotation,
+        "default": bool(int(stream.disposition) & 1),
+    }
+
+
+def iter_frames(stream):
+    container = stream.container
+    container.seek(0)
+    return container.decode(stream)
+
+
+def audio(stream):
+    context = stream.codec_context
+    return {
+        "index": stream.index,
+        "codec": context.name,
+        "rate_hz": context.sample_rate,
+        "channels": context.layout.nb_channels,
+        "default": bool(int(stream.disposition) & 1),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Decode picture and sound, once, in order, in a child process, with the true time of every frame."""
+
+from __future__ import annotations
+
+import queue
+import re
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import ffmpeg
+import numpy as np
+
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Span, samples_at
+from immersivaudio.engine.errors import MediaError
+from immersivaudio.engine.media.probing import probe
+from immersivaudio.engine.media.process import Child, argv, input_options, local, threads
+from immersivaudio.engine.media.types import AudioStream, Probe, Samples
+from immersivaudio.engine.watchers import Frame, FrameWish
+
+Cancelled = Callable[[], bool]
+
+# Some files' tables of key frames lie, and seeking into them decodes to garbage: what is near the start is reached by
+# decoding, and what is far is reached by seeking only while the decoder has nothing to complain of.
+_DECODE_RATHER_THAN_SEEK_S = 60
+_SEEK_TRIAL_FRAMES = 12
+_BLOCK = SAMPLE_RATE_HZ
+_PTS = re.compile(r"pts:\s*(-?\d+)")
+_BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
+
+
+def frames(path: Path, span: Span | None, wish: FrameWish, cancelled: Cancelled | None = None) -> Iterator[Frame]:
+    """Decode the main video stream once, in order, scaled to ``wish.width``, rotation applied.
+
+    ``span`` is on the source clock (0 is the first frame); None is all of it. ``Frame.time_s`` are the true
+    timestamps, also at a variable frame rate.
+
+    Raises:
+        MediaError: nothing in it can be decoded. CancelledError: ``cancelled()`` became true.
+    """
+    source = probe(path)
+    if not source.video:
+        raise MediaError(f"{path.name} has no picture.", "Give a video file.")
+    wanted = span or Span(Fraction(0), source.duration_s + 1)
+    far = wanted.start_s > _DECODE_RATHER_THAN_SEEK_S
+    if far and not _seek_is_clean(source, wanted, cancelled):
+        far = False
+    seen = 0
+    for frame in _decode(source, wanted, wish, far, cancelled):
+        seen += 1
+        yield frame
+    if seen == 0:
+        raise MediaError(
+            f"Nothing in the picture of {path.name} can be decoded between {_range(wanted)}.",
+            "Play it in a video player; if it stops there too, export it again.",
+        )
+
+
+def _range(span: Span) -> str:
+    return f"{float(span.start_s):.2f} s and {float(span.end_s):.2f} s"
+
+
+def _seek_is_clean(source: Probe, span: Span, cancelled: Cancelled | None) -> bool:
+    command, size, _ = _picture_command(source, span, FrameWish(64), far=True)
+    with Child(command) as child:
+        for count, _piece in enumerate(child.chunks(size, cancelled)):
+            if count >= _SEEK_TRIAL_FRAMES:
+                break
+        return not child.errors
+
+
+def _picture_command(source: Probe, span: Span, wish: FrameWish, far: bool) -> tuple[list[str], int, tuple[int, int]]:
+    stream = source.video[0]
+    width = max(2, min(wish.width, stream.width))
+    height = max(2, round(stream.height * width / stream.width))
+    start = stream.start_s + span.start_s - Fraction(1, 4) / stream.rate
+    options: dict[str, object] = {**input_options(), "copyts": None, "threads": threads()}
+    if far:
+        options["ss"] = _seconds(max(Fraction(0), start - source.clock_s - 1))
+    node = ffmpeg.input(local(source.path), **options)[str(stream.index)]
+    if span.start_s > 0:
+        node = node.filter("trim", start=_seconds(start))
+    if wish.rate_hz and stream.rate > wish.rate_hz * Fraction(5, 4):
+        gap = 0.9 / wish.rate_hz
+        node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{gap:.6f})")
+    node = node.filter("scale", width, height, flags="area").filter("format", "rgb24").filter("showinfo", checksum=0)
+    out = ffmpeg.output(node, "pipe:1", f="rawvideo", fps_mode="passthrough", loglevel="level+info", copyts=None)
+    return argv(out), width * height * 3, (height, width)
+
+
+def _seconds(value: Fraction) -> str:
+    return f"{float(value):.6f}"
+
+
+class _Clock:
+    """Collects the timestamps that showinfo prints, in the order of the frames."""
+
+    def __init__(self, origin_s: Fraction) -> None:
+        self._origin_s = origin_s
+        self._base = Fraction(0)
+        self.times: queue.Queue[Fraction] = queue.Queue()
+
+    def note(self, line: str) -> None:
+        if base := _BASE.search(line):
+            self._base = Fraction(int(base[1]), int(base[2]))
+        elif (found := _PTS.search(line)) and " n:" in line:
+            self.times.put(int(found[1]) * self._base - self._origin_s)
+
+
+def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Cancelled | None) -> Iterator[Frame]:
+    stream = source.video[0]
+    command, size, shape = _picture_command(source, span, wish, far)
+    clock = _Clock(stream.start_s)
+    early, late = span.start_s - Fraction(1, 4) / stream.rate, span.end_s - Fraction(1, 1000)
+    with Child(command, clock.note) as child:
+        for piece in child.chunks(size, cancelled):
+            if len(piece) < size:
+                return
+            time_s = clock.times.get(timeout=30)
+            if time_s >= late:
+                return
+            if time_s >= early:
+                yield Frame(time_s, np.frombuffer(piece, np.uint8).reshape(*shape, 3))
+
+
+def sound(
+    path: Path,
+    span: Span | None,
+    *,
+    stream: int | None = None,
+    rate_hz: int = SAMPLE_RATE_HZ,
+    channels: int = 2,
+    pick: tuple[int, ...] = (),
+    cancelled: Cancelled | None = None,
+) -> Iterator[Samples]:
+    """Decode an audio stream to float32 ``[channels, n]`` blocks on the source clock (0 is the first *video* frame
+    where there is one): exactly ``span`` long, padded with zeros where the stream starts later or ends earlier.
+
+    ``stream`` is the index of an :class:`AudioStream` (None: the main one). ``pick`` chooses source channels (0-based)
+    instead of a down-mix: the first for the left, the last for the right.
+
+    Raises:
+        MediaError: the file has no sound. CancelledError: ``cancelled()`` became true.
+    """
+    source = probe(path)
+    chosen = _audio_stream(source, stream)
+    wanted = span or Span(Fraction(0), source.duration_s)
+    total = samples_at(wanted.duration_s, rate_hz)
+    sent = 0
+    with Child(_sound_command(source, chosen, wanted, rate_hz, channels, pick)) as child:
+        for piece in child.chunks(4 * channels * min(_BLOCK, rate_hz), cancelled):
+            whole = piece[: len(piece) - len(piece) % (4 * channels)]
+            block = np.frombuffer(whole, np.float32).reshape(-1, channels).T[:, : total - sent]
+            sent += block.shape[1]
+            yield np.nan_to_num(block)
+            if sent >= total:
+                return
+    while sent < total:
+        count = min(rate_hz, total - sent)
+        sent += count
+        yield np.zeros((channels, count), np.float32)
+
+
+def _audio_stream(source: Probe, index: int | None) -> AudioStream:
+    for stream in source.audio:
+        if index is None or stream.index == index:
+            return stream
+    raise MediaError(f"{source.path.name} has no such sound stream.", "Give a file with sound.")
+
+
+def _sound_command(
+    source: Probe, stream: AudioStream, span: Span, rate_hz: int, channels: int, pick: tuple[int, ...]
+) -> list[str]:
+    first = source.origin_s + span.start_s
+    seek = first - source.clock_s - 2
+    options: dict[str, object] = {**input_options(), "copyts": None}
+    if seek > 0:
+        options["ss"] = _seconds(seek)
+    node = ffmpeg.input(local(source.path), **options)[str(stream.index)]
+    if pick and max(pick) < stream.channels:
+        sides = [pick[0]] if channels == 1 else [pick[0], pick[-1]]
+        layout = "mono" if channels == 1 else "stereo"
+        node = node.filter("pan", "|".join([layout, *(f"c{i}=c{side}" for i, side in enumerate(sides))]))
+    node = node.filter(
+        "aresample", rate_hz, **{"async": 1, "min_comp": 0.00002, "first_pts": samples_at(first, rate_hz)}
+    )
+    out = ffmpeg.output(node, "pipe:1", f="f32le", ac=channels, ar=rate_hz, loglevel="level+error", copyts=None)
+    return argv(out)
