@@ -35,6 +35,7 @@ class ScoreRequest:
     """One job. Exactly one of ``media``, ``timeline`` and ``timeline_json`` is set; paths are absolute and checked.
 
     ``media_by_url`` maps a timeline's target_urls to paths. ``params`` are the effect's, by name.
+    ``roots`` are the folders that a timeline's own target_urls may lead into (see ``access.check``); None allows all.
     """
 
     media: Path | None = None
@@ -47,6 +48,7 @@ class ScoreRequest:
     goal: Goal = Goal.DELIVER
     sheet: CueSheet | None = None
     delivery: DeliveryWish = DeliveryWish()
+    roots: tuple[Path, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
