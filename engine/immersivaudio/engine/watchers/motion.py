@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What moves: contacts to a fraction of a frame, things that pass by, the camera, and stretches of stillness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
+from immersivaudio.engine.watchers import Frame, FrameWish
+from immersivaudio.engine.watchers._flow import WIDTH, Flow
+from immersivaudio.engine.watchers._impacts import Contact, Contacts, judge
+
+
+@dataclass(slots=True)
+class _Session:
+    clip: Clip
+    flow: Flow = field(default_factory=Flow)
+    contacts: Contacts = field(default_factory=Contacts)
+
+    def see(self, frame: Frame) -> None:
+        step = self.flow.step(frame)
+        if step is not None:
+            self.contacts.see(step)
+
+    def finish(self) -> Sequence[Sighting]:
+        return [_impact(contact) for contact in judge(self.contacts.found)]
+
+
+def _impact(contact: Contact) -> Sighting:
+    direction = "down" if contact.down > 0.5 else "up" if contact.down < -0.5 else "side"
+    values: dict[str, float | str] = {
+        "strength": round(min(1.0, contact.score / 1.5), 4),
+        "speed": round(contact.speed, 4),
+        "direction": direction,
+        "size": round(contact.size, 4),
+        "track": "mover",
+        "period_s": round(contact.period_s, 4),
+        "sharpness": round(contact.sharpness, 4),
+    }
+    span = Span(tidy(Fraction(contact.time_s)), Fraction(0))
+    side = 0.1
+    box = (max(0.0, contact.x - side / 2), max(0.0, contact.y - side / 2), side, side)
+    return Sighting("motion", "impact", span, round(contact.confidence, 3), box, values)
+
+
+class _Motion:
+    name = "motion"
+    version = "1"
+    wish = FrameWish(WIDTH, 30.0)
+
+    def available(self) -> str:
+        return ""
+
+    def setup(self) -> None:
+        return None
+
+    def open(self, clip: Clip) -> _Session:
+        return _Session(clip)
+
+
+def create() -> _Motion:
+    return _Motion()
