@@ -3,108 +3,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-from immersivaudio.engine.cue import CueSheet, Stem
+from immersivaudio.engine import conform, delivery, media, mixing, original, performing, sounds, spotting, watching
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, tidy
+from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
+from immersivaudio.engine.request import (
+    Cancelled,
+    DeliveryWish,
+    Emit,
+    Event,
+    Goal,
+    Made,
+    Outcome,
+    Progress,
+    ScoreRequest,
+    Spotted,
+    Warned,
+    Workspace,
+)
 
-
-class Goal(StrEnum):
-    """How far a job goes."""
-
-    SPOT = "spot"
-    DELIVER = "deliver"
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryWish:
-    """What is wanted back; the fields are those of ``Delivery`` in ``job.proto``."""
-
-    outputs: tuple[str, ...] = ("stems", "otio", "report")
-    container: str = ""
-    audio_codec: str = ""
-    loudness: str = "youtube"
-    mix: float = 0.5
-    original: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class ScoreRequest:
-    """One job. Exactly one of ``media``, ``timeline`` and ``timeline_json`` is set; paths are absolute and checked.
-
-    ``media_by_url`` maps a timeline's target_urls to paths. ``params`` are the effect's, by name.
-    ``roots`` are the folders that a timeline's own target_urls may lead into (see ``access.check``); None allows all.
-    """
-
-    media: Path | None = None
-    timeline: Path | None = None
-    timeline_json: str = ""
-    media_by_url: Mapping[str, Path] = field(default_factory=dict)
-    name: str = ""
-    effect: str = "soundtrack"
-    params: Mapping[str, float | str | bool] = field(default_factory=dict)
-    goal: Goal = Goal.DELIVER
-    sheet: CueSheet | None = None
-    delivery: DeliveryWish = DeliveryWish()
-    roots: tuple[Path, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """``stage`` is conform, watch, spot, perform, mix or deliver; fractions 0 to 1."""
-
-    stage: str
-    stage_fraction: float
-    job_fraction: float
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Warned:
-    """Something could not be honoured: one sentence."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spotted:
-    """The cue sheet is ready."""
-
-    sheet: CueSheet
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A file is ready. ``kind`` is stem, mix, video, otio, cues, manifest, report or take."""
-
-    name: str
-    kind: str
-    path: Path
-    stem: Stem | None = None
-
-
-Event = Progress | Warned | Spotted | Made
-Emit = Callable[[Event], None]
-Cancelled = Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """Where a job may write: ``cache`` outlives it and is shared by all jobs (content-keyed), ``scratch`` is its own."""
-
-    cache: Path
-    scratch: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a job gave."""
-
-    sheet: CueSheet
-    made: tuple[Made, ...] = ()
-    warnings: tuple[str, ...] = ()
+__all__ = [
+    "Cancelled",
+    "DeliveryWish",
+    "Emit",
+    "Event",
+    "Goal",
+    "Made",
+    "Outcome",
+    "Progress",
+    "ScoreRequest",
+    "Spotted",
+    "Warned",
+    "Workspace",
+    "score",
+]
 
 
 def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Cancelled) -> Outcome:
@@ -113,4 +51,216 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     Raises:
         EngineError: with a sentence for the person who asked; CancelledError when ``cancelled()`` became true.
     """
-    raise NotImplementedError
+    job = _Job(request, workspace, emit, cancelled)
+    edit, timeline = job.conform()
+    sound, hearing = job.listen(edit)
+    sheet = request.sheet if request.sheet is not None else job.spot(edit, sound)
+    sheet = job.fit(sheet, edit)
+    emit(Spotted(sheet))
+    if request.goal is Goal.SPOT:
+        return Outcome(sheet, (), job.all_warnings())
+    takes = job.perform(sheet)
+    mixed = job.mix(sheet, takes, sound, hearing)
+    made = job.deliver(edit, timeline, sheet, takes, mixed)
+    return Outcome(sheet, made, job.all_warnings())
+
+
+# The share of a job's time that each stage takes, roughly: only the progress bar rests on it.
+_SHARES = {"conform": 0.02, "listen": 0.03, "watch": 0.5, "spot": 0.01, "perform": 0.28, "mix": 0.1, "deliver": 0.06}
+
+
+@dataclass
+class _Job:
+    """One run of :func:`score`: its stages, each saying how far it is and what it could not honour."""
+
+    request: ScoreRequest
+    workspace: Workspace
+    emit: Emit
+    cancelled: Cancelled
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, *texts: str) -> None:
+        for text in texts:
+            if text not in self.warnings:
+                self.warnings.append(text)
+                self.emit(Warned(text))
+
+    def all_warnings(self) -> tuple[str, ...]:
+        return tuple(self.warnings)
+
+    def stage(self, name: str) -> Callable[[float, str], None]:
+        """Begin a stage; the answer reports how far it is."""
+        if self.cancelled():
+            raise CancelledError("Cancelled.")
+        names = list(_SHARES)
+        before = sum(_SHARES[earlier] for earlier in names[: names.index(name)])
+
+        def report(fraction: float, message: str = "") -> None:
+            self.emit(Progress(name, fraction, before + _SHARES[name] * fraction, message))
+
+        report(0.0, "")
+        return report
+
+    def conform(self) -> tuple[Edit, Any]:
+        self.stage("conform")
+        edit, timeline = _edit_of(self.request)
+        self.warn(*edit.warnings)
+        if self.request.sheet is None and not edit.picture and self.request.effect != "sfx":
+            raise _nothing_to_see(edit)
+        return edit, timeline
+
+    def listen(self, edit: Edit) -> tuple[Path | None, tuple[Sighting, ...]]:
+        """Lay the original sound, and hear it."""
+        report = self.stage("listen")
+        if not edit.sound_clips():
+            return None, ()
+        path = self.workspace.scratch / "original.wav"
+        self.warn(*original.lay(edit, path, self.cancelled))
+        report(0.5)
+        heard, said = watching.listen(edit, path, _watchers(), self.workspace.cache, self.cancelled)
+        self.warn(*said)
+        return path, tuple(heard)
+
+    def spot(self, edit: Edit, sound: Path | None) -> CueSheet:
+        if self.request.effect == "sfx":
+            return _one_sound(self.request, edit)
+        report = self.stage("watch")
+        seen = watching.watch(edit, sound, _watchers(), self.workspace.cache, self.cancelled, report)
+        self.warn(*seen.warnings)
+        self.stage("spot")
+        return spotting.spot(edit, seen.sightings, _spot_options(self.request))
+
+    def fit(self, sheet: CueSheet, edit: Edit) -> CueSheet:
+        """``sheet`` on the clock of ``edit``; a sheet for another length is said, and cut to this one."""
+        self.warn(*sheet.warnings)
+        if sheet.duration_s == edit.duration_s:
+            return sheet
+        if abs(sheet.duration_s - edit.duration_s) > Fraction(1, 2):
+            said = (
+                f"The cue sheet is for {float(sheet.duration_s):.2f} s, the edit lasts {float(edit.duration_s):.2f} s"
+            )
+            self.warn(f"{said}; what lies outside the edit is left out.")
+        inside = [_cut(cue, edit.record) for cue in sheet.cues]
+        kept = tuple(cue for cue in inside if cue is not None)
+        return replace(sheet, cues=kept, duration_s=edit.duration_s, rate=edit.rate)
+
+    def perform(self, sheet: CueSheet) -> dict[str, Take]:
+        report = self.stage("perform")
+        cues = sheet.sounding()
+        if not cues:
+            raise ResultError(
+                "The cue sheet holds nothing to be heard, so there is no sound to give back.",
+                "Add a cue, unmute one, or describe the place with --describe.",
+            )
+        rights = str(self.request.params.get("rights", "commercial"))
+        done = performing.perform(cues, _performers(), self.workspace.cache, rights, self.cancelled, report)
+        self.warn(*done.warnings)
+        return done.takes
+
+    def mix(
+        self, sheet: CueSheet, takes: dict[str, Take], sound: Path | None, heard: tuple[Sighting, ...]
+    ) -> mixing.MixResult:
+        report = self.stage("mix")
+        wish = self.request.delivery
+        keep = sound is not None and wish.mix < 1 and _keeps(wish.original, heard)
+        options = mixing.MixOptions(wish.loudness, wish.mix, keep)
+        folder = self.workspace.scratch / "mix"
+        folder.mkdir(parents=True, exist_ok=True)
+        mixed = mixing.mix(sheet, takes, sound, options, folder, self.cancelled, report)
+        self.warn(*mixed.warnings)
+        return mixed
+
+    def deliver(
+        self, edit: Edit, timeline: Any, sheet: CueSheet, takes: dict[str, Take], mixed: mixing.MixResult
+    ) -> tuple[Made, ...]:
+        self.stage("deliver")
+        folder = self.workspace.scratch / "out"
+        folder.mkdir(parents=True, exist_ok=True)
+        made = delivery.deliver(
+            edit, timeline, sheet, takes, mixed, self.request.delivery, self.request.media, folder, self.cancelled
+        )
+        for one in made:
+            self.emit(one)
+        return made
+
+
+@functools.cache
+def _watchers() -> watching.Watchers:
+    return watching.Watchers.load()
+
+
+@functools.cache
+def _performers() -> performing.Performers:
+    return performing.Performers.load()
+
+
+def _edit_of(request: ScoreRequest) -> tuple[Edit, Any]:
+    if request.media is not None:
+        return conform.single(media.probe(request.media), request.name or request.media.stem), None
+    if request.timeline is not None:
+        timeline, edit = conform.read(request.timeline, request.media_by_url)
+        return (replace(edit, name=request.name) if request.name else edit), timeline
+    if request.timeline_json:
+        timeline, edit = conform.from_json(request.timeline_json, request.media_by_url)
+        return (replace(edit, name=request.name) if request.name else edit), timeline
+    if request.effect == "sfx":
+        seconds = Fraction(str(request.params.get("duration_s", 4.0)))
+        return Edit(request.name or "sound", Fraction(24), seconds), None
+    raise RequestError("Nothing was given to score.", "Give a video file or a timeline.")
+
+
+def _nothing_to_see(edit: Edit) -> EngineError:
+    wanted = [clip for clip in edit.clips if clip.kind == "video" and clip.enabled]
+    if not wanted and not any(clip.kind == "video" for clip in edit.clips):
+        return MediaError(
+            f"{edit.name} has sound but no picture, so there is nothing to watch.",
+            "Give a video or a timeline with picture, or write a cue sheet and use --cues.",
+        )
+    lost = [clip.name for clip in wanted if clip.media is None]
+    return MediaError(
+        f"None of the {len(wanted)} picture clips of {edit.name} can be seen: their media was not found "
+        f"(first: {lost[0] if lost else 'none is enabled'}).",
+        "Say where the media lies with --media FOLDER, or relink the timeline and export it again.",
+    )
+
+
+def _keeps(wish: str, heard: tuple[Sighting, ...]) -> bool:
+    """Whether the original sound stays in the mix: as wished, else unless it is silent or bad."""
+    if wish in ("keep", "replace"):
+        return wish == "keep"
+    verdicts = [sighting.values.get("verdict") for sighting in heard if sighting.label == "level"]
+    return not any(verdict in ("none", "silent", "bad") for verdict in verdicts)
+
+
+def _spot_options(request: ScoreRequest) -> spotting.SpotOptions:
+    params = request.params
+    return spotting.SpotOptions(
+        seed=int(float(params.get("seed", 0))),
+        music=bool(params.get("music", False)),
+        ambience=bool(params.get("ambience", True)) and request.effect in ("soundtrack", "ambience"),
+        foley=bool(params.get("foley", True)) and request.effect in ("soundtrack", "foley"),
+        effects=bool(params.get("effects", True)) and request.effect in ("soundtrack", "foley"),
+        density=float(params.get("density", 0.5)),
+        description=str(params.get("description", "")),
+    )
+
+
+def _one_sound(request: ScoreRequest, edit: Edit) -> CueSheet:
+    """The sheet of the effect ``sfx``: one sound for a range, without picture."""
+    name = str(request.params.get("sound", ""))
+    if name not in sounds.BY_ID:
+        raise RequestError(f"No sound is called {name!r}.", "Choose one out of `immersivaudio sounds`.")
+    sound = sounds.BY_ID[name]
+    span = Span(Fraction(0), edit.duration_s)
+    sync = (tidy(Fraction(1, 20)),) if sound.motion is sounds.Motion.STRUCK else ()
+    prompt = str(request.params.get("prompt", "")) or sound.label
+    seed = int(float(request.params.get("seed", 0)))
+    cue = Cue("sfx-1", sound.stem, span, name, prompt, "asked for by name", sync_s=sync, seed=seed)
+    return CueSheet(edit.name, edit.rate, edit.duration_s, (cue,))
+
+
+def _cut(cue: Cue, record: Span) -> Cue | None:
+    inside = cue.span.overlap(record)
+    if inside is None:
+        return None
+    return replace(cue, span=inside, sync_s=tuple(sync_s for sync_s in cue.sync_s if inside.contains(sync_s)))

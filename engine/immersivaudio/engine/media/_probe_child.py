@@ -6,10 +6,15 @@ A decoder that crashes, hangs or eats memory on a hostile file takes this proces
 
 import json
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 
+Entry = dict[str, Any]
+
+ATTACHED_PIC = 0x400
 SCAN_BYTES = 256 * 1024 * 1024
 SCAN_PACKETS = 600
 
@@ -26,7 +31,7 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def look(path, containers):
+def look(path: str, containers: str) -> Entry:
     options = {"protocol_whitelist": "file", "format_whitelist": containers}
     with av.open(path, options=options) as container:
         streams = [s for s in container.streams if s.type in ("video", "audio") and not attached(s)]
@@ -44,18 +49,18 @@ def look(path, containers):
         }
 
 
-def attached(stream):
-    return "ATTACHED_PIC" in stream.disposition.__repr__().upper() or bool(int(stream.disposition) & 0x400)
+def attached(stream: Any) -> bool:
+    return bool(int(stream.disposition) & ATTACHED_PIC)
 
 
-def timecode(container):
+def timecode(container: Any) -> str:
     tags = [container.metadata, *(stream.metadata for stream in container.streams)]
-    return next((tag["timecode"] for tag in tags if tag.get("timecode")), "")
+    return str(next((tag["timecode"] for tag in tags if tag.get("timecode")), ""))
 
 
-def scan_packets(path, options, indices):
+def scan_packets(path: str, options: dict[str, str], indices: list[int]) -> dict[int, Entry]:
     """Reads packets, of small files all of them: first and last timestamp, and whether frames are evenly spaced."""
-    scan = {index: {"first": None, "last": None, "gaps": set(), "count": 0} for index in indices}
+    scan: dict[int, Entry] = {index: {"first": None, "last": None, "gaps": set(), "count": 0} for index in indices}
     with av.open(path, options=options) as container:
         small = container.size <= SCAN_BYTES
         for packet in container.demux([container.streams[index] for index in indices]):
@@ -69,7 +74,7 @@ def scan_packets(path, options, indices):
     return scan
 
 
-def note(entry, packet):
+def note(entry: Entry, packet: Any) -> None:
     end = packet.pts + (packet.duration or 0)
     entry["first"] = packet.pts if entry["first"] is None else min(entry["first"], packet.pts)
     entry["last"] = end if entry["last"] is None else max(entry["last"], end)
@@ -78,7 +83,7 @@ def note(entry, packet):
         entry["gaps"].add(packet.duration)
 
 
-def times(stream, scan, whole):
+def times(stream: Any, scan: dict[int, Entry], whole: float) -> Entry:
     seen, base = scan[stream.index], stream.time_base
     start = Fraction(seen["first"] or 0) * base
     if seen["whole"] and seen["last"] is not None:
@@ -92,7 +97,7 @@ def times(stream, scan, whole):
     return {"start": str(start), "duration": str(duration), "count": seen["count"], "uneven": bool(uneven)}
 
 
-def video(stream):
+def video(stream: Any) -> Entry:
     frame = next(iter_frames(stream))
     turned = frame.rotation % 180 != 0
     width, height = frame.width, frame.height
@@ -111,13 +116,13 @@ def video(stream):
     }
 
 
-def iter_frames(stream):
+def iter_frames(stream: Any) -> Iterator[Any]:
     container = stream.container
     container.seek(0)
-    return container.decode(stream)
+    return iter(container.decode(stream))
 
 
-def audio(stream):
+def audio(stream: Any) -> Entry:
     context = stream.codec_context
     return {
         "index": stream.index,

@@ -29,8 +29,16 @@ CODEC_OF_CONTAINER = {
 }  # fmt: skip
 VIDEO_CONTAINERS = frozenset(("mp4", "m4v", "mov", "mkv", "webm", "avi", "ts", "mts", "m2ts", "mxf", "flv", "3gp"))
 SOUND_CONTAINERS = frozenset(CODEC_OF_CONTAINER) - VIDEO_CONTAINERS
-ENCODERS = {"aac": "aac", "opus": "libopus", "mp3": "libmp3lame", "vorbis": "libvorbis", "flac": "flac",
-            "alac": "alac", "ac3": "ac3", "pcm": "pcm_s24le", "pcm_s16le": "pcm_s16le", "pcm_s24le": "pcm_s24le"}  # fmt: skip
+ENCODERS = {
+    "aac": "aac",
+    "ac3": "ac3",
+    "alac": "alac",
+    "flac": "flac",
+    "mp3": "libmp3lame",
+    "opus": "libopus",
+    "pcm": "pcm_s24le",
+    "vorbis": "libvorbis",
+}
 _LOSSY_BITS = {"aac": "320k", "libopus": "256k", "libmp3lame": "320k", "libvorbis": "320k", "ac3": "448k"}
 
 
@@ -77,9 +85,8 @@ def _mux_command(source: Probe, sounds: tuple[Path, Path | None], out: Path, enc
     tracks = [picture[str(source.video[0].index)]]
     if extras:
         tracks.append(picture["s?"])
-    for sound in sounds:
-        if sound is not None:
-            tracks.append(ffmpeg.input(local(sound), itsoffset=f"{late:.6f}", **input_options())["a"])
+    for sound in filter(None, sounds):
+        tracks += [ffmpeg.input(local(sound), itsoffset=f"{late:.6f}", **input_options())["a"]]
     options: dict[str, Any] = {
         "c": "copy",
         "c:a": encoder,

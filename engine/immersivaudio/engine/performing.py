@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Perform: each cue by the best performer that is installed, allowed and fits; kept by content, so only what changed
+is performed again."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from immersivaudio.engine import __version__, plugins, sounds
+from immersivaudio.engine.bwf import WavWriter
+from immersivaudio.engine.cue import Cue, Licence, Take, content_key, samples_at
+from immersivaudio.engine.errors import CancelledError, EngineError, ResultError, UnavailableError
+from immersivaudio.engine.performers import Brief, Performer
+
+_LOG = logging.getLogger(__name__)
+_INAUDIBLE = 10 ** (-80 / 20)
+Cancelled = Callable[[], bool]
+Report = Callable[[float, str], None]
+
+
+@dataclass
+class Performers:
+    """The performers of this process. ``setup`` happens when one is first needed."""
+
+    members: list[Performer] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    _ready: set[str] = field(default_factory=set)
+
+    @classmethod
+    def load(cls, names: Iterable[str] | None = None) -> Performers:
+        """Every performer that is installed and can perform here; ``names`` limits the choice."""
+        found = cls()
+        for name in plugins.names("performers") if names is None else names:
+            try:
+                performer = plugins.create("performers", name)
+                if not performer.available():
+                    found.members.append(performer)
+            except Exception:
+                _LOG.exception("performer %s", name)
+                found.warnings.append(f"The performer {name} could not start and was left out.")
+        return found
+
+    def candidates(self, cue: Cue, rights: str) -> list[Performer]:
+        """Those that can perform ``cue`` under ``rights`` (commercial or any), best first; the wanted one first."""
+        able = [p for p in self.members if p.fitness(cue) > 0]
+        allowed = [p for p in able if rights == "any" or p.licence().commercial_use]
+        return sorted(allowed, key=lambda p: (p.name != cue.performer, -p.fitness(cue)))
+
+    def ready(self, performer: Performer) -> Performer:
+        if performer.name not in self._ready:
+            performer.setup()
+            self._ready.add(performer.name)
+        return performer
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """The takes, one a cue, and what was not as wished."""
+
+    takes: dict[str, Take]
+    warnings: tuple[str, ...]
+    reused: int = 0
+
+
+def perform(
+    cues: Sequence[Cue], performers: Performers, cache: Path, rights: str, cancelled: Cancelled, report: Report
+) -> Performed:
+    """Perform ``cues``; takes that the cache holds are not performed again.
+
+    Raises:
+        UnavailableError: nobody can perform a cue. ResultError: nobody gave a sounding take.
+        CancelledError: somebody stopped it, also inside a cue.
+    """
+    takes: dict[str, Take] = {}
+    warnings = list(performers.warnings)
+    reused = 0
+    whole = sum(float(cue.span.duration_s) for cue in cues) or 1.0
+    done = 0.0
+    for cue in cues:
+        if cancelled():
+            raise CancelledError("Cancelled.")
+        report(done / whole, f"{cue.sound} ({len(takes) + 1} of {len(cues)})")
+        take, fresh, said = _one(cue, performers, cache, rights, cancelled)
+        takes[cue.id] = take
+        warnings += said
+        reused += not fresh
+        done += float(cue.span.duration_s)
+    report(1.0, "")
+    return Performed(takes, tuple(warnings), reused)
+
+
+def _one(
+    cue: Cue, performers: Performers, cache: Path, rights: str, cancelled: Cancelled
+) -> tuple[Take, bool, list[str]]:
+    candidates = performers.candidates(cue, rights)
+    if not candidates:
+        raise _nobody(cue, performers, rights)
+    said: list[str] = []
+    if cue.performer and candidates[0].name != cue.performer:
+        said.append(f"{cue.id}: {cue.performer} is not here or not allowed; {candidates[0].name} performs instead.")
+    for performer in candidates:
+        try:
+            take, fresh = _cached(cue, performers.ready(performer), cache, cancelled)
+        except CancelledError:
+            raise
+        except EngineError as error:
+            said.append(f"{cue.id}: {performer.name} gave nothing usable ({error.message})")
+            continue
+        return take, fresh, said
+    raise ResultError(
+        f"Nobody could perform the cue {cue.id} ({cue.sound}). {said[-1]}", "Mute the cue or change its sound."
+    )
+
+
+def _nobody(cue: Cue, performers: Performers, rights: str) -> UnavailableError:
+    if cue.sound not in sounds.BY_ID and not performers.candidates(cue, "any"):
+        return UnavailableError(
+            f"No performer here knows the sound {cue.sound!r} of the cue {cue.id}.",
+            "Choose a sound out of `immersivaudio sounds`, or mute the cue.",
+        )
+    return UnavailableError(
+        f"No performer that may perform {cue.sound!r} (cue {cue.id}) is installed.",
+        "Mute the cue, or allow non-commercial models with --rights any." if rights != "any" else "Mute the cue.",
+    )
+
+
+def take_key(cue: Cue, performer: Performer) -> str:
+    """The name of a take by content: where a cue lies, and how loud it is mixed, do not matter."""
+    synced = [samples_at(sync_s - cue.span.start_s) for sync_s in cue.sync_s]
+    parts = (cue.sound, cue.prompt, dict(cue.params), samples_at(cue.span.duration_s), synced, cue.seed)
+    return content_key("take", __version__, performer.name, performer.version, *parts)
+
+
+def _cached(cue: Cue, performer: Performer, cache: Path, cancelled: Cancelled) -> tuple[Take, bool]:
+    key = take_key(cue, performer)
+    folder = cache / "takes" / key[:2]
+    wav, card = folder / f"{key}.wav", folder / f"{key}.json"
+    if (known := _load(card, wav, cue)) is not None:
+        return known, False
+    folder.mkdir(parents=True, exist_ok=True)
+    peak = _record(Brief(cue, samples_at(cue.span.duration_s), cancelled), performer, wav)
+    take = Take(cue.id, key, str(wav), samples_at(cue.span.duration_s), performer.name, performer.version, cue.seed,
+                performer.licence(), peak)  # fmt: skip
+    partial = card.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(take)))
+    partial.replace(card)
+    return take, True
+
+
+def _load(card: Path, wav: Path, cue: Cue) -> Take | None:
+    try:
+        row = json.loads(card.read_text())
+        row["licence"] = Licence(**row["licence"])
+        row["notes"] = tuple(row["notes"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return Take(**{**row, "cue_id": cue.id, "path": str(wav)}) if wav.is_file() else None
+
+
+def _record(brief: Brief, performer: Performer, wav: Path) -> float:
+    """Write the performance to ``wav`` and give its sample peak; a silent, short or broken one is refused."""
+    peak = 0.0
+    with WavWriter(wav) as writer:
+        for block in performer.perform(brief):
+            if brief.cancelled():
+                raise CancelledError("Cancelled.")
+            if not np.isfinite(block).all():
+                raise ResultError(f"{performer.name} gave numbers that are no sound.")
+            peak = max(peak, float(np.abs(block).max(initial=0.0)))
+            writer.write(block)
+        if writer.samples != brief.samples:
+            raise ResultError(f"{performer.name} gave {writer.samples} samples instead of {brief.samples}.")
+        if peak < _INAUDIBLE:
+            raise ResultError(f"{performer.name} gave silence.")
+    return peak

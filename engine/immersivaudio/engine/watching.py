@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Watch: one decode of each piece of picture feeds every picture watcher; the original sound feeds the others.
+
+What was seen is kept by content (media, range, watchers and their versions), so a cut that only moved is not watched
+again. A watcher that fails is named in a warning, and the others go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from immersivaudio.engine import media, original, plugins
+from immersivaudio.engine.cue import Clip, Edit, Sighting, Span, content_key, tidy
+from immersivaudio.engine.errors import CancelledError, EngineError
+from immersivaudio.engine.watchers import FrameWish, PictureSession, PictureWatcher, SoundWatcher
+
+_LOG = logging.getLogger(__name__)
+_EDGE_BYTES = 1024 * 1024
+Cancelled = Callable[[], bool]
+Report = Callable[[float, str], None]
+
+
+@dataclass
+class Watchers:
+    """The watchers of this process, loaded once, and what could not be loaded."""
+
+    picture: list[PictureWatcher] = field(default_factory=list)
+    sound: list[SoundWatcher] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def load(cls, names: Iterable[str] | None = None) -> Watchers:
+        """Every watcher that is installed and can run here; ``names`` limits the choice."""
+        found = cls()
+        for name in plugins.names("watchers") if names is None else names:
+            found._add(name)
+        return found
+
+    def _add(self, name: str) -> None:
+        try:
+            watcher = plugins.create("watchers", name)
+            if watcher.available():
+                return
+            watcher.setup()
+        except Exception as error:
+            _LOG.exception("watcher %s", name)
+            self.warnings.append(f"The watcher {name} could not start and was left out: {_said(error)}")
+            return
+        (self.picture if isinstance(watcher, PictureWatcher) else self.sound).append(watcher)
+
+
+def _said(error: Exception) -> str:
+    return error.message if isinstance(error, EngineError) else f"{type(error).__name__}."
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What all watchers saw, on the record clock, in order of time, each with an id; and what went wrong."""
+
+    sightings: tuple[Sighting, ...]
+    warnings: tuple[str, ...]
+
+
+def watch(
+    edit: Edit, sound: Path | None, watchers: Watchers, cache: Path, cancelled: Cancelled, report: Report
+) -> Seen:
+    """Let every watcher see ``edit`` and hear ``sound`` (a laid original, or None).
+
+    Raises:
+        CancelledError: somebody stopped it.
+    """
+    found: list[Sighting] = []
+    warnings = list(watchers.warnings)
+    whole = float(sum(clip.record.duration_s for clip in edit.picture)) or 1.0
+    done = 0.0
+    for clip in edit.picture:
+        base, share = done / whole, float(clip.record.duration_s) / whole
+
+        def inside(fraction: float, base: float = base, share: float = share) -> None:
+            report(0.9 * (base + share * fraction), "watching")
+
+        sightings, said = _look_cached(clip, watchers.picture, cache, cancelled, inside)
+        found += [on_record(clip, sighting) for sighting in sightings]
+        warnings += said
+        done += float(clip.record.duration_s)
+    report(0.9, "listening")
+    heard, said = listen(edit, sound, watchers, cache, cancelled)
+    return Seen(_numbered([*found, *heard]), tuple(dict.fromkeys([*warnings, *said])))
+
+
+def _numbered(sightings: Sequence[Sighting]) -> tuple[Sighting, ...]:
+    ordered = sorted(sightings, key=lambda s: (s.span.start_s, s.watcher, s.label, s.span.duration_s))
+    return tuple(replace(s, id=f"{s.watcher}-{index:04d}") for index, s in enumerate(ordered))
+
+
+def on_record(clip: Clip, sighting: Sighting) -> Sighting:
+    """``sighting`` of ``clip`` moved from the source clock to the record clock, cut to what the edit shows."""
+    if clip.speed == 0:
+        return replace(sighting, span=clip.record)
+    ends = sorted((clip.record_at(sighting.span.start_s), clip.record_at(sighting.span.end_s)))
+    start, end = (tidy(min(max(end, clip.record.start_s), clip.record.end_s)) for end in ends)
+    values = dict(sighting.values)
+    if isinstance(closest := values.get("closest_s"), float):
+        values["closest_s"] = float(clip.record_at(Fraction(closest)))
+    return replace(sighting, span=Span(start, end - start), values=values)
+
+
+def _look_cached(
+    clip: Clip, watchers: Sequence[PictureWatcher], cache: Path, cancelled: Cancelled, report: Callable[[float], None]
+) -> tuple[list[Sighting], list[str]]:
+    path, span = Path(clip.media or ""), _watched_span(clip)
+    versions = [(watcher.name, watcher.version) for watcher in watchers]
+    key = content_key("look", identity(path), span, str(clip.speed == 0), versions)
+    stored = cache / "watch" / f"{key}.json"
+    if (known := _load(stored)) is not None:
+        return known, []
+    sightings, warnings = _look(replace(clip, source=span), watchers, cancelled, report)
+    if not warnings:
+        _store(stored, sightings)
+    return sightings, warnings
+
+
+def _watched_span(clip: Clip) -> Span:
+    """The source range to look at: of a freeze frame, that frame."""
+    return clip.source if clip.speed != 0 else Span(clip.source.start_s, 1 / (clip.rate or Fraction(25)))
+
+
+def _look(
+    clip: Clip, watchers: Sequence[PictureWatcher], cancelled: Cancelled, report: Callable[[float], None]
+) -> tuple[list[Sighting], list[str]]:
+    desk = _Desk(clip)
+    for watcher in watchers:
+        desk.invite(watcher)
+    wish = FrameWish(
+        max((watcher.wish.width for watcher in watchers), default=64),
+        0.0 if any(w.wish.rate_hz == 0 for w in watchers) else max((w.wish.rate_hz for w in watchers), default=1.0),
+    )
+    length = float(clip.source.duration_s) or 1.0
+    try:
+        for count, frame in enumerate(media.frames(Path(clip.media or ""), clip.source, wish, cancelled)):
+            desk.show(frame)
+            if count % 16 == 0:
+                report(min(1.0, float(frame.time_s - clip.source.start_s) / length))
+    except CancelledError:
+        raise
+    except EngineError as error:
+        return [], [f"{clip.name} could not be watched: {error.message}"]
+    return desk.finish(), desk.warnings
+
+
+class _Desk:
+    """The sessions that look at one clip; one that raises leaves the room and is named."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
+        self._sessions: dict[str, PictureSession] = {}
+        self.warnings: list[str] = []
+
+    def invite(self, watcher: PictureWatcher) -> None:
+        self._guard(watcher.name, lambda: self._sessions.__setitem__(watcher.name, watcher.open(self._clip)))
+
+    def show(self, frame: Any) -> None:
+        for name, session in list(self._sessions.items()):
+            try:
+                session.see(frame)
+            except Exception as error:
+                self._dismiss(name, error)
+
+    def finish(self) -> list[Sighting]:
+        found: list[Sighting] = []
+        for name, session in list(self._sessions.items()):
+            self._guard(name, partial(_gather, session, found))
+        return found
+
+    def _guard(self, name: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except Exception as error:
+            self._dismiss(name, error)
+
+    def _dismiss(self, name: str, error: Exception) -> None:
+        _LOG.error("watcher %s failed", name, exc_info=error)
+        self._sessions.pop(name, None)
+        self.warnings.append(f"The watcher {name} failed on {self._clip.name} and was left out: {_said(error)}")
+
+
+def _gather(session: PictureSession, found: list[Sighting]) -> None:
+    found.extend(session.finish())
+
+
+def listen(
+    edit: Edit, sound: Path | None, watchers: Watchers, cache: Path, cancelled: Cancelled
+) -> tuple[list[Sighting], list[str]]:
+    """Let the sound watchers hear the laid original (None: the edit has no sound of its own)."""
+    found: list[Sighting] = []
+    warnings: list[str] = []
+    for watcher in watchers.sound:
+        if cancelled():
+            raise CancelledError("Cancelled.")
+        try:
+            found += _listen_cached(edit, sound, watcher, cache)
+        except Exception as error:
+            _LOG.error("watcher %s failed", watcher.name, exc_info=error)
+            warnings.append(f"The watcher {watcher.name} failed on the original sound and was left out: {_said(error)}")
+    return found, warnings
+
+
+def _listen_cached(edit: Edit, sound: Path | None, watcher: SoundWatcher, cache: Path) -> list[Sighting]:
+    clips = [
+        (identity(Path(c.media or "")), c.source, c.record, c.speed, c.channels, c.gain_db) for c in edit.sound_clips()
+    ]
+    key = content_key("listen", clips, edit.duration_s, watcher.name, watcher.version)
+    stored = cache / "watch" / f"{key}.json"
+    if (known := _load(stored)) is not None:
+        return known
+    pieces = original.blocks(sound, watcher.sample_rate_hz) if sound is not None else iter(())
+    heard = list(watcher.listen(edit, pieces))
+    _store(stored, heard)
+    return heard
+
+
+def identity(path: Path) -> str:
+    """What a media file is, told from its size, its date and both its ends: cheap also for hours of footage."""
+    status = path.stat()
+    digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_EDGE_BYTES))
+        file.seek(max(0, status.st_size - _EDGE_BYTES))
+        digest.update(file.read(_EDGE_BYTES))
+    return digest.hexdigest()
+
+
+def _store(path: Path, sightings: Iterable[Sighting]) -> None:
+    rows = [
+        {
+            "watcher": s.watcher, "label": s.label, "start": str(s.span.start_s), "duration": str(s.span.duration_s),
+            "confidence": s.confidence, "box": s.box, "values": dict(s.values),
+        }
+        for s in sightings
+    ]  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unnamed = path.with_suffix(f".{os.getpid()}.partial")
+    unnamed.write_text(json.dumps(rows, default=float))
+    unnamed.replace(path)
+
+
+def _load(path: Path) -> list[Sighting] | None:
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return [
+        Sighting(
+            row["watcher"], row["label"], Span(Fraction(row["start"]), Fraction(row["duration"])), row["confidence"],
+            tuple(row["box"]) if row["box"] else None, row["values"],
+        )
+        for row in rows
+    ]  # fmt: skip
