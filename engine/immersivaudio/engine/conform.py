@@ -1,18 +1,79 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A timeline in, flat clips on exact time out."""
+"""A timeline in, flat clips on exact time out: nests, dissolves, retimes, freezes, mixed rates, start timecodes.
+
+``read`` takes a file of any editor, ``conform`` an OTIO timeline in memory, ``from_json`` its text, ``single`` one
+media file. What cannot be honoured becomes a sentence in ``Edit.warnings``; what makes no sense a TimelineError.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from fractions import Fraction
+from pathlib import Path
 
-from immersivaudio.engine import media
+import opentimelineio as otio
+
+from immersivaudio.engine import importers, media
 from immersivaudio.engine.cue import Clip, Edit, Span
 from immersivaudio.engine.errors import EngineError, TimelineError
+from immersivaudio.engine.importers import dialects, otio_json
+from immersivaudio.engine.importers.events import Event
+from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.importers.exact import snap as snap
+from immersivaudio.engine.importers.flatten import Flattener
+from immersivaudio.engine.importers.sources import Library, Placer, Prober
 from immersivaudio.engine.importers.timecode import Timecode
+from immersivaudio.engine.importers.warnings import Grumbles
 
 LONGEST_S = 24 * 3600
+TIMELINE_ENDINGS = importers.ENDINGS
 _RATE_WITHOUT_PICTURE = Fraction(25)
+_FASTEST_PICTURE = 1000
+_NOTHING: Mapping[str, Path] = {}
+
+
+def read(
+    path: Path,
+    media_by_url: Mapping[str, Path] = _NOTHING,
+    prober: Prober = media.probe,
+    scratch: Path | None = None,
+) -> tuple[otio.schema.Timeline, Edit]:
+    """A timeline file by its ending. ``media_by_url`` says where media named by the timeline really lie; a bundle's
+    media are unpacked into ``scratch`` (else into a folder that lives as long as this process).
+
+    Raises:
+        TimelineError: it cannot be understood, or is absurd (over 24 hours, 50,000 clips, 256 MiB).
+    """
+    grumbles = Grumbles()
+    imported = importers.read(path, grumbles, scratch)
+    library = Library(imported.folder, media_by_url, prober, grumbles, imported.inside_only)
+    return imported.timeline, _conformed(imported.timeline, imported.timeline.name or path.stem, library)
+
+
+def conform(
+    timeline: otio.schema.Timeline,
+    name: str,
+    folder: Path | None = None,
+    media_by_url: Mapping[str, Path] = _NOTHING,
+    prober: Prober = media.probe,
+) -> Edit:
+    """An OTIO timeline that is already in memory; relative media names are looked for in ``folder``."""
+    return _conformed(timeline, name, Library(folder, media_by_url, prober, Grumbles()))
+
+
+def from_json(
+    text: str,
+    name: str = "",
+    folder: Path | None = None,
+    media_by_url: Mapping[str, Path] = _NOTHING,
+    prober: Prober = media.probe,
+) -> tuple[otio.schema.Timeline, Edit]:
+    """OTIO JSON as it comes over the wire; see :func:`read`."""
+    grumbles = Grumbles()
+    timeline = otio_json.parse(text, grumbles)
+    library = Library(folder, media_by_url, prober, grumbles)
+    return timeline, _conformed(timeline, name or timeline.name or "timeline", library)
 
 
 def single(probe: media.Probe, name: str) -> Edit:
@@ -44,3 +105,94 @@ def _media_start(probe: media.Probe, rate: Fraction) -> tuple[Fraction, bool]:
     except EngineError:
         return Fraction(0), False
     return start.at(rate), start.drop
+
+
+def _conformed(timeline: otio.schema.Timeline, name: str, library: Library) -> Edit:
+    events, duration_s = Flattener(library.length_s, library.grumbles).timeline(timeline)
+    if duration_s <= 0:
+        raise TimelineError(f"The timeline {name} is empty.", "Put at least one clip on it.")
+    if duration_s > LONGEST_S:
+        raise TimelineError(f"The timeline {name} lasts over 24 hours.", "Export it in parts.")
+    rate = _rate(timeline, library.grumbles)
+    start = timeline.global_start_time
+    placed = _placed(events, Placer(library, rate))
+    return Edit(
+        name=name,
+        rate=rate,
+        duration_s=duration_s,
+        start_timecode_s=seconds(start) if start is not None else Fraction(0),
+        drop_frame=bool(dialects.ours(timeline).get("drop_frame", False)),
+        clips=tuple(clip for _event, clip in placed),
+        picture=_picture(placed),
+        warnings=library.grumbles.sentences(),
+    )
+
+
+def _placed(events: list[Event], placer: Placer) -> list[tuple[Event, Clip]]:
+    numbers: Counter[tuple[str, int]] = Counter()
+    placed = []
+    for event in events:
+        numbers[event.kind, event.track] += 1
+        placed.append((event, placer.clip(event, numbers[event.kind, event.track])))
+    return placed
+
+
+def _rate(timeline: otio.schema.Timeline, grumbles: Grumbles) -> Fraction:
+    """The edit's own rate: its importer's word, its start timecode's, else that of most items on its video tracks."""
+    named = dialects.ours(timeline).get("rate")
+    if named:
+        return Fraction(str(named))
+    start = timeline.global_start_time
+    if start is not None and start.value > 0 and 0 < start.rate <= _FASTEST_PICTURE:
+        return snap(start.rate)
+    for kind in (otio.schema.TrackKind.Video, otio.schema.TrackKind.Audio):
+        votes = Counter(
+            snap(item.source_range.duration.rate)
+            for track in timeline.tracks
+            if isinstance(track, otio.schema.Track) and track.kind == kind
+            for item in track
+            if isinstance(item, otio.core.Item) and item.source_range is not None
+        )
+        plausible = [rate for rate, _count in votes.most_common() if rate <= _FASTEST_PICTURE]
+        if plausible:
+            return plausible[0]
+    grumbles.add(f"The timeline names no frame rate; {_RATE_WITHOUT_PICTURE} is taken.")
+    return _RATE_WITHOUT_PICTURE
+
+
+def _picture(placed: list[tuple[Event, Clip]]) -> tuple[Clip, ...]:
+    """What is seen: the topmost enabled video clip with media at each moment, dissolves cut at their middle."""
+    seen: list[Clip] = []
+    covered: list[Span] = []
+    for event, clip in reversed(placed):
+        core = event.core.overlap(clip.record)
+        if clip.kind != "video" or not clip.enabled or clip.media is None or core is None:
+            continue
+        seen += [clip.trimmed(part) for part in _uncovered(core, covered)]
+        covered = _joined(covered, core)
+    return tuple(sorted(seen, key=lambda clip: clip.record.start_s))
+
+
+def _uncovered(span: Span, covered: list[Span]) -> list[Span]:
+    parts, at = [], span.start_s
+    for cover in covered:
+        if cover.end_s <= at:
+            continue
+        if cover.start_s >= span.end_s:
+            break
+        if cover.start_s > at:
+            parts.append(Span.between(at, cover.start_s))
+        at = cover.end_s
+    if at < span.end_s:
+        parts.append(Span.between(at, span.end_s))
+    return parts
+
+
+def _joined(covered: list[Span], new: Span) -> list[Span]:
+    """``covered`` (in order, apart) with ``new`` merged in."""
+    start, end = new.start_s, new.end_s
+    before = [span for span in covered if span.end_s < start]
+    after = [span for span in covered if span.start_s > end]
+    for span in covered[len(before) : len(covered) - len(after)]:
+        start, end = min(start, span.start_s), max(end, span.end_s)
+    return [*before, Span.between(start, end), *after]

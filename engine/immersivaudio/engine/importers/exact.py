@@ -7,6 +7,7 @@ import math
 from fractions import Fraction
 
 import opentimelineio as otio
+
 from immersivaudio.engine.errors import TimelineError
 
 _INTEGER_TOLERANCE = Fraction(1, 50_000)

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What OpenTimelineIO has no word for, read out of the metadata that editors (and our own importers) write."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any
+
+import opentimelineio as otio
+
+OURS = "immersivaudio"
+_NO = {"false", "0", "no", "off"}
+_YES = {"true", "1", "yes", "on"}
+_QUIETEST_DB, _LOUDEST_DB = -120.0, 40.0
+
+
+def enabled(item: otio.core.Item) -> bool:
+    """Whether ``item`` takes part: OTIO's own flag, or an ``enabled``/``muted`` that an editor put in its metadata."""
+    if not item.enabled:
+        return False
+    for space in item.metadata.values():
+        if isinstance(space, Mapping) and (_word(space, "enabled") in _NO or _word(space, "muted") in _YES):
+            return False
+    return True
+
+
+def _word(space: Mapping[str, Any], key: str) -> str:
+    for spelling in (key, key.capitalize()):
+        if spelling in space:
+            return str(space[spelling]).strip().lower()
+    return ""
+
+
+def ours(item: otio.core.SerializableObjectWithMetadata) -> Mapping[str, Any]:
+    """Our own namespace in the metadata, empty where there is none."""
+    space = item.metadata.get(OURS)
+    return space if isinstance(space, Mapping) else {}
+
+
+def channels(clip: otio.schema.Clip, stream_channels: tuple[int, ...]) -> tuple[int, ...]:
+    """The source channels that ``clip`` uses, counted from 0 through all audio streams of the file; () is all.
+
+    ``stream_channels`` is the channel count of each audio stream of the media.
+    """
+    named = ours(clip).get("channels")
+    if named:
+        return tuple(int(channel) for channel in named)
+    found = []
+    for entry in _mapping(clip.metadata.get("Resolve_OTIO")).get("Channels") or ():
+        stream = int(_mapping(entry).get("Source Track ID", 0))
+        found.append(sum(stream_channels[:stream]) + int(_mapping(entry).get("Source Channel ID", 0)))
+    everything = tuple(range(sum(stream_channels)))
+    return () if tuple(found) == everything or any(one < 0 for one in found) else tuple(found)
+
+
+def gain_db(clip: otio.schema.Clip) -> tuple[float, bool]:
+    """The clip's static gain, and whether it also moves (keyframes, which are not followed)."""
+    named = ours(clip).get("gain_db")
+    gain, moves = (float(named), False) if isinstance(named, int | float) else (0.0, False)
+    for parameter in _volume_parameters(clip):
+        if parameter.get("Parameter ID") == "volume":
+            gain += float(parameter.get("Parameter Value", 0.0))
+            moves = moves or len(_mapping(parameter.get("Key Frames"))) > 1
+    if not math.isfinite(gain):
+        return 0.0, True
+    return min(max(gain, _QUIETEST_DB), _LOUDEST_DB), moves or bool(ours(clip).get("gain_moves"))
+
+
+def fades_s(clip: otio.schema.Clip, rate: Fraction) -> tuple[Fraction, Fraction]:
+    """Fade-in and fade-out that the clip itself carries (Resolve's faders, in frames at ``rate``)."""
+    frames = {"faderIn": 0.0, "faderOut": 0.0}
+    for parameter in _volume_parameters(clip):
+        if parameter.get("Parameter ID") in frames:
+            frames[parameter["Parameter ID"]] = float(parameter.get("Parameter Value", 0.0))
+    inward, outward = (
+        Fraction(value) if math.isfinite(value) and value > 0 else Fraction(0) for value in frames.values()
+    )
+    return inward / rate, outward / rate
+
+
+def _volume_parameters(clip: otio.schema.Clip) -> Iterator[Mapping[str, Any]]:
+    for effect in clip.effects:
+        space = _mapping(effect.metadata.get("Resolve_OTIO"))
+        if space.get("Effect Name") == "Fairlight Clip Volume and Fades" and space.get("Enabled", True):
+            yield from (_mapping(parameter) for parameter in space.get("Parameters") or ())
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""OTIO JSON in, also from a newer OpenTimelineIO than the installed one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import opentimelineio as otio
+
+from immersivaudio.engine.errors import TimelineError
+from immersivaudio.engine.importers.flatten import CLIPS_AT_MOST
+from immersivaudio.engine.importers.warnings import Grumbles
+
+_CLIP = re.compile(r'"Clip\.\d')
+_DEPTH_AT_MOST = 800
+_AGAIN = "Export the timeline again as .otio."
+
+
+def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
+    """The timeline in ``text``; a bare track, stack or clip gets a timeline around it.
+
+    Raises:
+        TimelineError: no JSON, no OTIO, too many clips, nested too deep.
+    """
+    if sum(1 for _ in _CLIP.finditer(text)) > CLIPS_AT_MOST:
+        raise TimelineError(f"The timeline holds more than {CLIPS_AT_MOST} clips.", "Export the timeline in parts.")
+    _refuse_depth(text)
+    try:
+        found = otio.adapters.read_from_string(text, "otio_json")
+    except otio.exceptions.OTIOError:
+        found = _lowered(text, grumbles)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
+    return _timeline(found, grumbles)
+
+
+def _refuse_depth(text: str) -> None:
+    """Deeply nested JSON would overflow the stack of the C++ reader, which cannot be caught."""
+    depth = deepest = 0
+    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+        token = bracket[0]
+        if token in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in "]}":
+            depth -= 1
+    if deepest > _DEPTH_AT_MOST:
+        raise TimelineError(f"The timeline is nested {deepest} levels deep.", "Flatten some nests first.")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error.args[0] if error.args else error).splitlines()
+    return text[0].rstrip(".") if text else type(error).__name__
+
+
+def _timeline(found: object, grumbles: Grumbles) -> otio.schema.Timeline:
+    if isinstance(found, otio.schema.Timeline):
+        return found
+    if isinstance(found, otio.schema.SerializableCollection):
+        timelines = [child for child in found if isinstance(child, otio.schema.Timeline)]
+        if len(timelines) > 1:
+            grumbles.add("The file holds several timelines; the first is taken: {clips}.", timelines[0].name)
+        if timelines:
+            return timelines[0]
+    if isinstance(found, otio.schema.Stack):
+        return otio.schema.Timeline(found.name, tracks=[found.deepcopy()])
+    if isinstance(found, otio.schema.Track):
+        return otio.schema.Timeline(found.name, tracks=[found])
+    if isinstance(found, otio.schema.Clip):
+        return otio.schema.Timeline(found.name, tracks=[otio.schema.Track(children=[found])])
+    raise TimelineError("This file holds no timeline.", _AGAIN)
+
+
+def _lowered(text: str, grumbles: Grumbles) -> object:
+    """Read what a newer OpenTimelineIO wrote: rename its schemas to the newest known ones, drop markers if need be."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
+    newer = _lower(tree)
+    try:
+        found = otio.adapters.read_from_string(json.dumps(tree), "otio_json")
+    except (otio.exceptions.OTIOError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        names = ", ".join(sorted(newer)) or _first_line(error)
+        raise TimelineError(f"The timeline needs a newer OpenTimelineIO ({names}).", _AGAIN) from error
+    if newer:
+        grumbles.add(f"Written by a newer OpenTimelineIO; read as the older form: {', '.join(sorted(newer))}.")
+    return found
+
+
+def _lower(tree: Any) -> set[str]:
+    known = otio.core.type_version_map()
+    newer: set[str] = set()
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            name, _, version = str(node.get("OTIO_SCHEMA", "")).partition(".")
+            if name in known and version.isdigit() and int(version) > known[name]:
+                newer.add(f"{name}.{version}")
+                node["OTIO_SCHEMA"] = f"{name}.{known[name]}"
+                if name == "Marker" and isinstance(node.get("color"), dict):
+                    node["color"] = str(node["color"].get("name") or "RED")
+            waiting += node.values()
+    return newer
+
+
+def read(path: Path, grumbles: Grumbles) -> otio.schema.Timeline:
+    """The timeline in an ``.otio`` file; see :func:`parse`."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TimelineError(f"{path.name} is no text, so no OpenTimelineIO file.", _AGAIN) from error
+    return parse(text, grumbles)
