@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,7 +45,7 @@ class Sound:
     knobs: dict[str, Knob]
 
 
-_A, _F, _E = Stem.AMBIENCE, Stem.FOLEY, Stem.EFFECTS
+_A, _F, _E, _M_STEM = Stem.AMBIENCE, Stem.FOLEY, Stem.EFFECTS, Stem.MUSIC
 _S, _K, _M = Motion.SUSTAINED, Motion.STRUCK, Motion.MOVING
 
 _STRENGTH = Knob(0.0, 1.0, 0.7, "force of the blow: louder and brighter")
@@ -64,6 +65,11 @@ _PASSBY = {
     "closest_m": Knob(1.0, 200.0, 6.0, "distance at the closest point, in metres"),
     "from_pan": Knob(-1.0, 1.0, -1.0, "side it comes from"),
     "to_pan": Knob(-1.0, 1.0, 1.0, "side it leaves to"),
+}
+
+_SCORE = {
+    "energy": Knob(0.0, 1.0, 0.4, "how much happens: tempo, density, drive"),
+    "warmth": Knob(0.0, 1.0, 0.5, "0 dark and minor, 1 bright and major"),
 }
 
 VOCABULARY: tuple[Sound, ...] = (
@@ -110,6 +116,12 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("footstep.hard", "steps on a hard floor", "FEETMisc", _F, _K, -4.0, _STEP),
     Sound("footstep.gravel", "steps on gravel", "FEETMisc", _F, _K, -4.0, _STEP),
     Sound("footstep.grass", "steps on grass", "FEETMisc", _F, _K, -6.0, _STEP),
+    Sound("music", "instrumental music", "MUSC", _M_STEM, _S, -8.0, _SCORE),
 )
 
 BY_ID: dict[str, Sound] = {sound.id: sound for sound in VOCABULARY}
+
+
+def stable_seed(*parts: str) -> int:
+    """A seed, 0 to 2**31 - 1, out of what a cue is, so that an edit elsewhere in the timeline does not change it."""
+    return int.from_bytes(hashlib.sha256("\x1f".join(parts).encode()).digest()[:4], "big") >> 1

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Ambience: one continuous bed a place, held across its cuts, crossfaded where the place changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from immersivaudio.engine.cue import GainPoint, Span
+from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.looks import Look, Scene, is_black
+from immersivaudio.engine.places import AIR, OVERLAYS, WISHED_SOUNDS, Layer, named
+from immersivaudio.engine.sounds import BY_ID
+
+_CROSSFADE_S = Fraction(1)
+_HEAD_S, _TAIL_S = 0.25, 0.5
+_BLACK_BRIDGE_S = Fraction(3, 2)
+_CUT_RAMP_S = 0.06
+_WIDE_KINDS = ("sky", "sea", "water", "vegetation", "snow", "sand", "city", "road")
+_PERSPECTIVE_DB, _PERSPECTIVE_MOST_DB, _PERSPECTIVE_LEAST_DB = 5.0, 3.0, 0.7
+_OVERLAY_FROM = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much ambience is wanted: ``bar`` is the confidence from which a place is believed, ``sparse`` leaves second
+    layers out, ``gain_db`` makes room beside a good original, ``because`` says so."""
+
+    bar: float
+    sparse: bool = False
+    gain_db: float = 0.0
+    because: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bed:
+    """One sound in one scene."""
+
+    scene: Scene
+    layer: Layer
+    confidence: float
+    reason: str
+
+
+def ambience(scenes: Sequence[Scene], plan: Plan) -> Iterator[Draft]:
+    """Drafts of every bed, doubtful overlays among them (their confidence says so)."""
+    visible = _bridged(scenes)
+    for sound in dict.fromkeys(bed.layer.sound for scene in visible for bed in _beds(scene, plan)):
+        run: list[_Bed] = []
+        for scene in visible:
+            bed = next((bed for bed in _beds(scene, plan) if bed.layer.sound == sound), None)
+            if run and (bed is None or not _joins(run[-1], bed)):
+                yield _draft(run, visible, plan)
+                run = []
+            if bed is not None:
+                run.append(bed)
+        if run:
+            yield _draft(run, visible, plan)
+
+
+def _bridged(scenes: Sequence[Scene]) -> list[Scene]:
+    """The scenes in which something is seen; a moment of black between two of them does not stop the sound."""
+    seen: list[Scene] = []
+    for index, scene in enumerate(scenes):
+        if not is_black(scene.look):
+            seen.append(scene)
+        elif seen and index + 1 < len(scenes) and scene.span.duration_s < _BLACK_BRIDGE_S:
+            last = seen[-1]
+            span = Span.between(last.span.start_s, scene.span.end_s)
+            look = Look(
+                span, last.look.presence, last.look.share, last.look.light, last.look.camera, last.look.sightings
+            )
+            seen[-1] = Scene(last.setting, last.confidence, look, last.shots, last.doubt)
+    return seen
+
+
+def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
+    setting = scene.setting if scene.confidence >= plan.bar else AIR
+    layers = [layer for layer in setting.beds if _fits(layer, scene) and not (plan.sparse and layer.sparse)]
+    if not layers:
+        layers = [layer for layer in setting.beds if not layer.needs][:1] or list(AIR.beds)
+    beds = [_Bed(scene, layer, max(scene.confidence, plan.bar), _reason(scene, plan.bar)) for layer in layers]
+    if setting is not scene.setting and scene.setting is not AIR:
+        beds.append(_Bed(scene, scene.setting.beds[0], scene.confidence, _reason(scene, 0.0)))
+    return beds + _overlays(scene, plan)
+
+
+def _fits(layer: Layer, scene: Scene) -> bool:
+    flying = scene.look.sees("aerial") >= 0.3 or (
+        scene.look.camera.get("travel", 0.0) > 0.5 and scene.look.sees("sky") > 0.3
+    )
+    present = {kind for kind, value in scene.look.presence.items() if value >= 0.3} | ({"aerial"} if flying else set())
+    return (not layer.needs or layer.needs in present) and not present & set(layer.unless)
+
+
+def _overlays(scene: Scene, plan: Plan) -> list[_Bed]:
+    if scene.setting is AIR and "test pattern" in scene.doubt:
+        return []
+    beds = [
+        _Bed(scene, layer, scene.look.sees(kind), f"{kind} is seen (confidence {scene.look.sees(kind):.2f})")
+        for kind, layer in OVERLAYS
+        if scene.look.sees(kind) >= _OVERLAY_FROM
+    ]
+    wished = (Layer(sound, 0.0, {}) for sound in named(plan.description, WISHED_SOUNDS))
+    return beds + [_Bed(scene, layer, 0.95, "your description asks for it") for layer in wished]
+
+
+def _reason(scene: Scene, bar: float) -> str:
+    if scene.setting is AIR or scene.confidence < bar:
+        doubt = scene.doubt or f"{scene.setting.words} is only guessed (confidence {scene.confidence:.2f})"
+        return f"{doubt}, so only a plain quiet bed"
+    seen = sorted(scene.look.presence.items(), key=lambda item: -item[1])
+    kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in seen[:3] if value >= 0.2)
+    return f"{scene.setting.words} is seen ({kinds})" + (f"; {scene.doubt}" if scene.doubt else "")
+
+
+def _joins(before: _Bed, after: _Bed) -> bool:
+    touching = before.scene.span.end_s == after.scene.span.start_s
+    sure = (before.confidence < 0.35) == (after.confidence < 0.35)
+    alike = abs(before.layer.params.get("distance", 0.3) - after.layer.params.get("distance", 0.3)) < 0.3
+    return touching and sure and alike
+
+
+def _draft(run: Sequence[_Bed], visible: Sequence[Scene], plan: Plan) -> Draft:
+    span = Span.between(run[0].scene.span.start_s, run[-1].scene.span.end_s)
+    lead = _overlap(span, next((s for s in visible if s.span.end_s == span.start_s), None))
+    trail = _overlap(span, next((s for s in visible if s.span.start_s == span.end_s), None))
+    start, end = span.start_s - lead / 2, span.end_s + trail / 2
+    first = run[0].layer
+    short = float(span.duration_s) / 4
+    return Draft(
+        sound=first.sound,
+        span=Span.between(start, end),
+        why=_why(run, plan),
+        confidence=sum(bed.confidence * float(bed.scene.span.duration_s) for bed in run) / float(span.duration_s),
+        sightings=tuple(name for bed in run for name in bed.scene.look.sightings),
+        params=_params(run),
+        gain_db=first.gain_db + plan.gain_db,
+        gain_curve=_perspective(run, start),
+        fade_in_s=float(lead) or min(_HEAD_S, short),
+        fade_out_s=float(trail) or min(_TAIL_S, short),
+    )
+
+
+def _overlap(span: Span, neighbour: Scene | None) -> Fraction:
+    if neighbour is None:
+        return Fraction(0)
+    return min(_CROSSFADE_S, span.duration_s / 3, neighbour.span.duration_s / 3)
+
+
+def _why(run: Sequence[_Bed], plan: Plan) -> str:
+    cuts = sum(len(bed.scene.shots) for bed in run) - 1
+    start, end = float(run[0].scene.span.start_s), float(run[-1].scene.span.end_s)
+    held = f"; held across {cuts} cut{'s' * (cuts != 1)} of the same place" if cuts else ""
+    reasons = "; ".join(dict.fromkeys(bed.reason for bed in run))
+    label = BY_ID[run[0].layer.sound].label
+    return f"{label}: {reasons}, {start:.2f} to {end:.2f} s{held}{plan.because}."
+
+
+def _params(run: Sequence[_Bed]) -> dict[str, float]:
+    params = dict(run[0].layer.params)
+    shares = run[0].scene.look.share
+    if run[0].layer.sound == "sea" and "distance" in params:
+        params["distance"] = params["distance"] + max(0.0, 0.3 - shares.get("sea", 0.3))
+    return params
+
+
+def _perspective(run: Sequence[_Bed], start_s: Fraction) -> tuple[GainPoint, ...]:
+    """Wide shots a little louder, close ones softer; layers of other scenes at their own level."""
+    looks = [(look, bed.layer.gain_db - run[0].layer.gain_db) for bed in run for look in bed.scene.shots]
+    wide = [sum(look.share.get(kind, 0.0) for kind in _WIDE_KINDS) for look, _ in looks]
+    middle = sum(wide) / len(wide)
+    most = _PERSPECTIVE_MOST_DB
+    gains = [
+        round(offset + max(-most, min(most, _PERSPECTIVE_DB * (width - middle))), 1)
+        for (_, offset), width in zip(looks, wide, strict=True)
+    ]
+    if max(gains) - min(gains) < _PERSPECTIVE_LEAST_DB:
+        return ()
+    points = [GainPoint(0.0, gains[0])]
+    for (look, _), before, after in zip(looks[1:], gains, gains[1:], strict=False):
+        cut = float(look.span.start_s - start_s)
+        if before != after and cut > _CUT_RAMP_S:
+            points += [GainPoint(round(cut - _CUT_RAMP_S, 4), before), GainPoint(round(cut + _CUT_RAMP_S, 4), after)]
+    return tuple(points)

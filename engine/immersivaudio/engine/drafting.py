@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Drafting cues: ids that stay, seeds out of content, times inside the edit, knobs that the vocabulary knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import PurePath
+
+from immersivaudio.engine.cue import Cue, Edit, GainPoint, Span, tidy
+from immersivaudio.engine.prompts import template
+from immersivaudio.engine.sounds import BY_ID, stable_seed
+
+_UNSURE_DB = -5.0
+_ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "mus"}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a rule wants heard; ``gain_db`` is on top of the sound's usual level."""
+
+    sound: str
+    span: Span
+    why: str
+    confidence: float
+    sightings: tuple[str, ...] = ()
+    sync_s: tuple[Fraction, ...] = ()
+    params: Mapping[str, float] = field(default_factory=dict)
+    gain_db: float = 0.0
+    gain_curve: tuple[GainPoint, ...] = ()
+    pan: float = 0.0
+    fade_in_s: float = 0.0
+    fade_out_s: float = 0.0
+
+
+def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
+    """The cue of a draft, cut to the edit; None where nothing of it lies in the edit."""
+    sound = BY_ID[draft.sound]
+    inside = draft.span.overlap(edit.record)
+    if inside is None:
+        return None
+    start, end = tidy(inside.start_s), tidy_within(inside.end_s, edit.duration_s)
+    sync_s = tuple(sorted({tidy(moment) for moment in draft.sync_s if start <= tidy(moment) < end}))
+    if end <= start or (draft.sync_s and not sync_s):
+        return None
+    anchor = sync_s[0] if sync_s else start
+    cue = Cue(
+        id=f"{_ABBREVIATION[sound.stem]}-{float(anchor):08.3f}-{sound.id}",
+        stem=sound.stem,
+        span=Span(start, end - start),
+        sound=sound.id,
+        why=draft.why,
+        sightings=tuple(dict.fromkeys(draft.sightings)),
+        sync_s=sync_s,
+        params=_knobs(draft),
+        gain_db=round(sound.level_db + draft.gain_db + _UNSURE_DB * (1.0 - draft.confidence), 1),
+        gain_curve=draft.gain_curve,
+        pan=round(max(-1.0, min(1.0, draft.pan)), 3),
+        **_fades(draft, float(end - start)),
+        seed=stable_seed(str(seed), sound.id, content_at(edit, anchor)),
+        confidence=round(max(0.0, min(1.0, draft.confidence)), 3),
+    )
+    return replace(cue, prompt=template(cue))
+
+
+def tidy_within(seconds: Fraction, limit_s: Fraction) -> Fraction:
+    """``seconds`` to the nanosecond, never later than ``limit_s``."""
+    near = tidy(seconds)
+    return near if near <= limit_s else near - Fraction(1, 1_000_000_000)
+
+
+def _knobs(draft: Draft) -> dict[str, float]:
+    knobs = BY_ID[draft.sound].knobs
+    inside = {
+        key: max(knobs[key].low, min(knobs[key].high, value)) for key, value in draft.params.items() if key in knobs
+    }
+    return {key: round(value, 3) for key, value in inside.items()}
+
+
+def _fades(draft: Draft, length_s: float) -> dict[str, float]:
+    wanted = draft.fade_in_s + draft.fade_out_s
+    scale = min(1.0, length_s / wanted) if wanted > 0 else 0.0
+    return {"fade_in_s": round(draft.fade_in_s * scale, 3), "fade_out_s": round(draft.fade_out_s * scale, 3)}
+
+
+def content_at(edit: Edit, record_s: Fraction) -> str:
+    """Which moment of which medium is seen: stays the same when the rest of the edit moves."""
+    for clip in edit.picture:
+        if clip.record.contains(record_s):
+            return f"{PurePath(clip.media or clip.name).name}@{round(float(clip.source_at(record_s)), 2):.2f}"
+    return f"{float(record_s):.2f}"

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What the picture looks like, shot by shot, and which shots are one place."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span
+from immersivaudio.engine.places import AIR, KINDS, SETTINGS, WORDS, Setting, named
+
+_SEEN_SHARE = 0.2
+_CLEAR = 0.35
+_SHORT_S = Fraction(3, 2)
+_ALIKE = 0.85
+_DESCRIBED = 0.95
+_NO_PLACE = ("black", "testpattern", "unknown")
+
+
+def number(values: Mapping[str, ParamValue], key: str, default: float = 0.0) -> float:
+    """A sighting's value as a number; ``default`` where it is missing or a word."""
+    value = values.get(key, default)
+    return float(value) if isinstance(value, int | float) else default
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The sightings of an edit by label, in order of time, cut to the record."""
+
+    edit: Edit
+    by_label: Mapping[str, tuple[Sighting, ...]]
+
+    @classmethod
+    def of(cls, edit: Edit, sightings: Iterable[Sighting]) -> View:
+        groups: dict[str, list[Sighting]] = defaultdict(list)
+        for sighting in sightings:
+            inside = sighting.span.duration_s == 0 and Fraction(0) <= sighting.span.start_s < edit.duration_s
+            if inside or sighting.span.overlap(edit.record) is not None:
+                groups[sighting.label].append(sighting)
+        ordered = {
+            label: tuple(sorted(rows, key=lambda row: (row.span.start_s, row.id))) for label, rows in groups.items()
+        }
+        return cls(edit, ordered)
+
+    def all(self, label: str) -> tuple[Sighting, ...]:
+        return self.by_label.get(label, ())
+
+    def within(self, label: str, span: Span) -> list[tuple[Sighting, float]]:
+        """Sightings of ``label`` that reach into ``span``, and the share of it (0 to 1) that each covers."""
+        found = []
+        for sighting in self.all(label):
+            common = sighting.span.overlap(span)
+            if common is not None:
+                found.append((sighting, float(common.duration_s / span.duration_s)))
+            elif sighting.span.duration_s == 0 and span.contains(sighting.span.start_s):
+                found.append((sighting, 0.0))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A stretch of picture: how surely each kind of place is seen (0 to 1), what share of the frame it takes, light
+    (0 to 1), which share of the time the camera moves how, and the sightings behind it."""
+
+    span: Span
+    presence: Mapping[str, float]
+    share: Mapping[str, float]
+    light: Mapping[str, float]
+    camera: Mapping[str, float]
+    sightings: tuple[str, ...]
+
+    def sees(self, kind: str) -> float:
+        return self.presence.get(kind, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Adjacent shots that are one place: its setting, how sure, and whether the looks contradict each other."""
+
+    setting: Setting
+    confidence: float
+    look: Look
+    shots: tuple[Look, ...]
+    doubt: str = ""
+
+    @property
+    def span(self) -> Span:
+        return self.look.span
+
+
+def look_at(view: View, span: Span, description: str = "") -> Look:
+    """Everything that is seen in ``span``; the kinds that ``description`` names count as seen."""
+    presence: dict[str, float] = defaultdict(float)
+    share: dict[str, float] = defaultdict(float)
+    ids: list[str] = []
+    for sighting, part in view.within("place", span):
+        kind = str(sighting.values.get("kind", "unknown"))
+        seen = number(sighting.values, "share", 1.0)
+        presence[kind] += part * sighting.confidence * min(1.0, seen / _SEEN_SHARE)
+        share[kind] += part * seen
+        ids.append(sighting.id)
+    for kind in named(description, WORDS):
+        presence[kind] = max(_DESCRIBED, presence[kind])
+    camera, seen_ids = _camera(view, span)
+    capped = {kind: min(1.0, value) for kind, value in presence.items()}
+    return Look(span, capped, dict(share), _light(view, span), camera, tuple(i for i in (*ids, *seen_ids) if i))
+
+
+def _camera(view: View, span: Span) -> tuple[dict[str, float], list[str]]:
+    shares: dict[str, float] = defaultdict(float)
+    ids = []
+    for sighting, part in view.within("camera", span):
+        shares[str(sighting.values.get("kind", "static"))] += part * sighting.confidence
+        ids.append(sighting.id)
+    return dict(shares), ids
+
+
+def _light(view: View, span: Span) -> dict[str, float]:
+    rows = view.within("light", span)
+    total = sum(part for _, part in rows)
+    names = ("brightness", "contrast", "saturation", "warmth", "texture")
+    if not total:
+        return {}
+    return {name: sum(number(row.values, name) * part for row, part in rows) / total for name in names}
+
+
+def shots(view: View) -> list[Span]:
+    """The shots of the picture on the record clock: in order, without overlap, nothing where nothing is seen."""
+    cuts = {sighting.span.start_s for sighting in view.all("shot")} | {
+        sighting.span.end_s for sighting in view.all("shot")
+    }
+    found: list[Span] = []
+    for clip in view.edit.picture:
+        ends = [clip.record.start_s, *sorted(cut for cut in cuts if clip.record.start_s < cut < clip.record.end_s)]
+        ends.append(clip.record.end_s)
+        found += [Span.between(start, end) for start, end in itertools.pairwise(ends) if end > start]
+    if not view.edit.picture and view.edit.duration_s > 0:
+        found = [view.edit.record]
+    return [span for span in (shot.overlap(view.edit.record) for shot in found) if span is not None]
+
+
+def scenes(view: View, description: str = "") -> list[Scene]:
+    """The places of the edit, in order: adjacent shots that look like one place are one scene."""
+    groups: list[list[Look]] = []
+    for span in shots(view):
+        look = look_at(view, span, description)
+        if groups and _same_place(groups[-1], look):
+            groups[-1].append(look)
+        else:
+            groups.append([look])
+    return [_scene(view, group, description) for group in _absorb(groups)]
+
+
+def _same_place(group: Sequence[Look], look: Look) -> bool:
+    if group[-1].span.end_s != look.span.start_s or is_black(group[-1]) != is_black(look):
+        return False
+    if is_black(look):
+        return True
+    setting, confidence, _ = classify(look)
+    for other in group[-3:]:
+        known, sure, _ = classify(other)
+        if setting.id == known.id and (setting is not AIR or _closeness(other, look) > 0.5):
+            return True
+        if min(confidence, sure) < _CLEAR and _closeness(other, look) > _ALIKE:
+            return True
+    return False
+
+
+def _absorb(groups: list[list[Look]]) -> list[list[Look]]:
+    """A short doubtful shot between two stretches of one place is a detail of that place, not another place."""
+    merged: list[list[Look]] = []
+    for index, group in enumerate(groups):
+        after = groups[index + 1] if index + 1 < len(groups) else None
+        if merged and (_is_detail(group, merged[-1], after) or _same_place(merged[-1], group[0])):
+            merged[-1].extend(group)
+        else:
+            merged.append(list(group))
+    return merged
+
+
+def _is_detail(group: Sequence[Look], before: Sequence[Look], after: Sequence[Look] | None) -> bool:
+    if any(is_black(look) for look in (*group, before[-1])) or before[-1].span.end_s != group[0].span.start_s:
+        return False
+    length = group[-1].span.end_s - group[0].span.start_s
+    unsure = classify(group[0])[1] < _CLEAR
+    if after is None:
+        return unsure and length < _SHORT_S
+    returns = classify(before[-1])[0].id == classify(after[0])[0].id
+    return unsure and (length < _SHORT_S or returns)
+
+
+def _closeness(one: Look, other: Look) -> float:
+    """1 for looks alike, 0 for nothing in common: overlap of light, colour and what is seen."""
+    kinds = {kind for look in (one, other) for kind in look.presence}
+    apart = [abs(one.sees(kind) - other.sees(kind)) for kind in kinds]
+    lights = [
+        abs(one.light.get(name, 0.5) - other.light.get(name, 0.5)) for name in ("brightness", "saturation", "warmth")
+    ]
+    return max(0.0, 1.0 - sum(apart) / max(1, len(kinds)) - sum(lights) / 3)
+
+
+def _scene(view: View, group: Sequence[Look], description: str) -> Scene:
+    whole = look_at(view, Span.between(group[0].span.start_s, group[-1].span.end_s), description)
+    setting, confidence, doubt = classify(whole)
+    return Scene(setting, confidence, whole, tuple(group), doubt)
+
+
+def is_black(look: Look) -> bool:
+    """Nothing is seen: the place watcher says black, and nothing speaks against it."""
+    return look.sees("black") >= 0.5 and look.sees("black") >= max(
+        (look.sees(k) for k in KINDS if k != "black"), default=0.0
+    )
+
+
+def classify(look: Look) -> tuple[Setting, float, str]:
+    """The setting that the look speaks for, how sure (0 to 1), and what speaks against it.
+
+    A test pattern, nothing known, or two places that exclude each other give plain air.
+    """
+    if look.sees("testpattern") >= _CLEAR:
+        return AIR, look.sees("testpattern"), "it is a test pattern"
+    travel = max(look.camera.get("travel", 0.0), 0.6 * look.camera.get("zoom", 0.0))
+    presence = {**look.presence, "travel": travel}
+    ranked = sorted(((_score(setting, presence), setting) for setting in SETTINGS), key=lambda pair: -pair[0])
+    (score, best), doubt = ranked[0], ""
+    confidence = look.sees(best.main)
+    rival = max(best.rivals, key=look.sees, default="")
+    if rival and look.sees(rival) > 0.8 * confidence > 0:
+        doubt = f"{rival} is seen as well, which does not go with {best.words}"
+        confidence *= 0.6
+    if score <= 0 or confidence < 0.25:
+        return AIR, max(look.sees("unknown"), 0.3), doubt or "nothing tells what place it is"
+    return best, confidence, doubt
+
+
+def _score(setting: Setting, presence: Mapping[str, float]) -> float:
+    main = presence.get(setting.main, 0.0)
+    if main <= 0 or (setting.id == "drive" and presence["travel"] < 0.3):
+        return 0.0
+    backing = sum(weight * presence.get(kind, 0.0) for kind, weight in setting.support.items())
+    against = sum(0.3 * presence.get(kind, 0.0) for kind in setting.rivals)
+    # Sky and bare ground are behind everything: alone they make a place, beside anything else they do not.
+    commonness = 0.55 if setting.main in ("sky", "sand", "road") else 1.0
+    return commonness * main + backing - against

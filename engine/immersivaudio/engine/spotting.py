@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Sightings -> cue sheet: what should be heard, where, and why. Plain rules, deterministic, nothing decoded here.
+
+The rules live beside it: ``places`` (what a place sounds like, as data), ``looks`` (which shots are one place),
+``beds`` (ambience), ``contacts`` (foley), ``passing`` (pass-bys, clothes), ``quiet`` (silence and speech).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from immersivaudio.engine.beds import Plan, ambience
+from immersivaudio.engine.contacts import contacts
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, SpeechSpan, Stem
+from immersivaudio.engine.drafting import Draft, cue_of
+from immersivaudio.engine.keeping import keep_edits
+from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
+from immersivaudio.engine.passing import passbys, rustle
+from immersivaudio.engine.quiet import silences, speech_spans
+
+_SURE_IN_SPEECH = 0.6
+_ROOM_FOR_ORIGINAL: dict[str, tuple[float, str]] = {
+    "dialogue": (-4.0, "; lower and sparse, because the recording is dialogue"),
+    "good": (-6.0, "; low, because the recorded sound is good and stays"),
+    "music": (-6.0, "; low, because the recorded sound is music"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SpotOptions:
+    """What the person wants. ``density`` 0 to 1: how much is added and how sure it must be. ``description``: words
+    about the place, which override what is seen. ``keep``: an earlier sheet whose edits by hand survive."""
+
+    seed: int = 0
+    music: bool = False
+    ambience: bool = True
+    foley: bool = True
+    effects: bool = True
+    density: float = 0.5
+    description: str = ""
+    keep: CueSheet | None = None
+
+    @property
+    def bar(self) -> float:
+        """The confidence from which a cue is performed; below it is a suggestion. 0.35 at the usual density."""
+        return 0.5 - 0.3 * max(0.0, min(1.0, self.density))
+
+
+_USUAL = SpotOptions()
+
+
+def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUAL) -> CueSheet:
+    """The cue sheet of ``edit``. Every span of ``sightings`` is on the record clock."""
+    view = View.of(edit, sightings)
+    places = scenes(view, options.description)
+    speech = speech_spans(view)
+    drafts = [*_drafts(view, places, options)]
+    cues, suggestions = _judged(drafts, edit, speech, options)
+    sheet = CueSheet(
+        name=edit.name,
+        rate=edit.rate,
+        duration_s=edit.duration_s,
+        cues=cues,
+        silences=silences(view, places, cues, speech),
+        speech=speech,
+        suggestions=suggestions,
+        warnings=_warnings(view, places, options),
+        start_timecode_s=edit.start_timecode_s,
+    )
+    return keep_edits(sheet, options.keep) if options.keep is not None else sheet
+
+
+def verdict(view: View) -> str:
+    """What the sound watcher says of the original: none, silent, good, bad, dialogue or music."""
+    levels = view.all("level")
+    return str(levels[0].values.get("verdict", "none")) if levels else "none"
+
+
+def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterator[Draft]:
+    heard = verdict(view)
+    if options.ambience:
+        gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
+        sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
+        yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description))
+    moving = list(passbys(view, places))
+    blows = list(contacts(view, places, 0.3 - 0.3 * options.density))
+    if options.effects:
+        yield from moving
+    if options.foley:
+        yield from blows
+        yield from rustle(view, places, [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar])
+    if options.music:
+        yield from _music(view, places, heard)
+
+
+def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:
+    """One piece over the whole edit: form follows in the music performer, which knows cuts from the sync points."""
+    if not places or all(is_black(scene.look) for scene in places):
+        return
+    cuts = tuple(look.span.start_s for scene in places for look in scene.shots if look.span.start_s > 0)
+    moves = [number(row.values, "level") for row in view.all("movement")]
+    lights = [look.light.get("warmth", 0.5) for scene in places for look in scene.shots]
+    cuts_a_minute = 60 * len(cuts) / max(1.0, float(view.edit.duration_s))
+    energy = min(1.0, 0.2 + cuts_a_minute / 60 + (max(moves) if moves else 0.0) / 3)
+    yield Draft(
+        "music",
+        view.edit.record,
+        f"You asked for music; {len(cuts)} cuts give the form, light and movement the tone.",
+        0.3 if heard == "music" else 0.9,
+        sync_s=cuts,
+        params={"energy": energy, "warmth": sum(lights) / max(1, len(lights))},
+    )
+
+
+def _judged(
+    drafts: Sequence[Draft], edit: Edit, speech: Sequence[SpeechSpan], options: SpotOptions
+) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
+    """Cues and suggestions, each in order of time."""
+    cues: list[Cue] = []
+    suggestions: list[Cue] = []
+    for draft in drafts:
+        cue = cue_of(draft, edit, options.seed)
+        if cue is None:
+            continue
+        spoken = _in_speech(cue, speech)
+        if spoken:
+            cue = replace(cue, why=f"{cue.why} It would start while somebody speaks, so it is only suggested.")
+        (suggestions if spoken or cue.confidence < options.bar else cues).append(cue)
+    named = _unique([*_in_order(cues), *_in_order(suggestions)])
+    return tuple(named[: len(cues)]), tuple(named[len(cues) :])
+
+
+def _in_speech(cue: Cue, speech: Sequence[SpeechSpan]) -> bool:
+    if cue.stem not in (Stem.FOLEY, Stem.EFFECTS) or cue.confidence >= _SURE_IN_SPEECH:
+        return False
+    start = cue.sync_s[0] if cue.sync_s else cue.span.start_s
+    return any(span.span.contains(start) for span in speech)
+
+
+def _in_order(cues: Iterable[Cue]) -> list[Cue]:
+    return sorted(cues, key=lambda cue: (cue.span.start_s, cue.stem, cue.id))
+
+
+def _unique(cues: Sequence[Cue]) -> list[Cue]:
+    seen: dict[str, int] = {}
+    named = []
+    for cue in cues:
+        seen[cue.id] = seen.get(cue.id, 0) + 1
+        named.append(cue if seen[cue.id] == 1 else replace(cue, id=f"{cue.id}~{seen[cue.id]}"))
+    return named
+
+
+def _warnings(view: View, places: Sequence[Scene], options: SpotOptions) -> tuple[str, ...]:
+    found = list(view.edit.warnings)
+    doubts = [scene for scene in places if "does not go with" in scene.doubt]
+    found += [f"{float(s.span.start_s):.2f} to {float(s.span.end_s):.2f} s: {s.doubt}." for s in doubts]
+    if options.music and verdict(view) == "music":
+        found.append("The recorded sound is already music, so new music is only suggested.")
+    return tuple(found)
