@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Sound as numbers: decibels, equal-power pan and fades on float32 blocks ``[2, samples]``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Block = NDArray[np.float32]
+SILENCE_DB = -200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """``samples`` float32 ``[channels, n]`` at ``sample_rate_hz``; full scale is 1."""
+
+    samples: Block
+    sample_rate_hz: int = 48_000
+
+    def __post_init__(self) -> None:
+        if self.samples.ndim != 2:
+            raise ValueError(f"expected [channels, samples], got {self.samples.shape}")
+
+    @property
+    def duration_s(self) -> float:
+        return self.samples.shape[1] / self.sample_rate_hz
+
+
+def decibels(amplitude: float) -> float:
+    """``20 log10``, held at SILENCE_DB."""
+    return 20 * math.log10(amplitude) if amplitude > 1e-10 else SILENCE_DB
+
+
+def amplitude(gain_db: float) -> float:
+    return 0.0 if gain_db <= SILENCE_DB else math.pow(10.0, gain_db / 20)
+
+
+def panned(block: Block, pan: float) -> Block:
+    """``block`` ``[2, n]`` moved to ``pan`` (-1 left, 0 centre, 1 right) at equal power: the squared gains of left and
+    right add to 2 everywhere. The width shrinks towards the sides, so that hard left still carries both channels.
+    """
+    if pan == 0:
+        return block
+    angle = (min(1.0, max(-1.0, pan)) + 1) * math.pi / 4
+    width = 1 - min(1.0, abs(pan))
+    mid, side = (block[0] + block[1]) / 2, (block[0] - block[1]) * (width / 2)
+    left, right = math.sqrt(2) * math.cos(angle), math.sqrt(2) * math.sin(angle)
+    return np.stack([(mid + side) * left, (mid - side) * right]).astype(np.float32)
+
+
+def amplitudes(levels_db: NDArray[np.float64]) -> Block:
+    """Decibels to linear gain, sample by sample."""
+    gains: Block = np.exp(levels_db.astype(np.float32) * np.float32(math.log(10) / 20))
+    return gains
+
+
+def fade(positions: NDArray[np.float64], samples: int) -> Block:
+    """The rising equal-power fade of ``samples`` samples at ``positions`` (samples from its start)."""
+    return np.sin(np.clip((positions + 0.5) / samples, 0.0, 1.0) * (math.pi / 2)).astype(np.float32)

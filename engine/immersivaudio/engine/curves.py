@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Written gain curves: points in seconds and decibels, linear in decibels between them, held outside.
+
+Ducking is such a curve too, so that it stays editable in the editor; nothing here listens to the sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from immersivaudio.engine import audio
+from immersivaudio.engine.audio import Block, amplitude
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, GainPoint, SpeechSpan, Stem
+
+Curve = tuple[GainPoint, ...]
+
+DUCK_DB: dict[Stem, float] = {
+    Stem.MUSIC: -12.0,
+    Stem.AMBIENCE: -5.0,
+    Stem.EFFECTS: -4.0,
+    Stem.FOLEY: -3.0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DuckShape:
+    """How a lane makes room: it begins to fall ``look_ahead_s`` before a word and is down ``attack_s`` before it, stays
+    down across pauses shorter than ``hold_s``, and rises over ``release_s`` after the last word."""
+
+    look_ahead_s: float = 0.300
+    attack_s: float = 0.040
+    hold_s: float = 0.7
+    release_s: float = 0.5
+
+
+DUCK_SHAPE = DuckShape()
+
+
+def duck(speech: Sequence[SpeechSpan], depth_db: float, shape: DuckShape = DUCK_SHAPE) -> Curve:
+    """The gain curve on the record clock that falls to ``depth_db`` under ``speech``; empty when nobody speaks."""
+    phrases = _phrases(speech, shape.hold_s)
+    points: list[GainPoint] = []
+    for index, (start, end) in enumerate(phrases):
+        if not points or points[-1].at_s < start - shape.look_ahead_s:
+            points.append(GainPoint(start - shape.look_ahead_s, 0.0))
+        points += [GainPoint(start - shape.attack_s, depth_db), GainPoint(end, depth_db)]
+        following = phrases[index + 1][0] if index + 1 < len(phrases) else float("inf")
+        free = min(end + shape.release_s, following - shape.look_ahead_s)
+        points.append(GainPoint(free, depth_db * (1 - (free - end) / shape.release_s)))
+    return tuple(points)
+
+
+def _phrases(speech: Sequence[SpeechSpan], hold_s: float) -> list[tuple[float, float]]:
+    phrases: list[tuple[float, float]] = []
+    for start, end in sorted((float(said.span.start_s), float(said.span.end_s)) for said in speech):
+        if phrases and start - phrases[-1][1] < hold_s:
+            phrases[-1] = (phrases[-1][0], max(phrases[-1][1], end))
+        else:
+            phrases.append((start, end))
+    return phrases
+
+
+def at(curve: Curve, at_s: float) -> float:
+    """The gain in decibels at a moment; 0 for an empty curve."""
+    if not curve:
+        return 0.0
+    return float(np.interp(at_s, [point.at_s for point in curve], [point.gain_db for point in curve]))
+
+
+def window(curve: Curve, start_s: float, duration_s: float) -> Curve:
+    """The part of ``curve`` within a span, on a clock that starts with the span."""
+    if not curve:
+        return ()
+    inside = [point for point in curve if start_s < point.at_s < start_s + duration_s]
+    first, last = at(curve, start_s), at(curve, start_s + duration_s)
+    middle = [GainPoint(point.at_s - start_s, point.gain_db) for point in inside]
+    return _thin((GainPoint(0.0, first), *middle, GainPoint(duration_s, last)))
+
+
+def add(first: Curve, second: Curve, gain_db: float = 0.0) -> Curve:
+    """Both gains and ``gain_db`` in a row: exact, since a sum of lines is a line between the joint points."""
+    moments = sorted({point.at_s for point in (*first, *second)}) or [0.0]
+    return _thin(tuple(GainPoint(moment, at(first, moment) + at(second, moment) + gain_db) for moment in moments))
+
+
+def _thin(curve: Curve) -> Curve:
+    """Without points that change nothing."""
+    if all(point.gain_db == curve[0].gain_db for point in curve):
+        return curve[:1]
+    ends = (0, len(curve) - 1)
+    flat = [
+        index not in ends and curve[index - 1].gain_db == curve[index].gain_db == curve[index + 1].gain_db
+        for index in range(len(curve))
+    ]
+    return tuple(point for point, drop in zip(curve, flat, strict=True) if not drop)
+
+
+def amplitudes(curve: Curve, first: int, count: int) -> Block | float:
+    """The linear gain of ``count`` samples from sample ``first`` on; one number where it does not change."""
+    if len(curve) < 2:
+        return amplitude(curve[0].gain_db) if curve else 1.0
+    moments = np.array([point.at_s for point in curve]) * SAMPLE_RATE_HZ
+    levels = np.array([point.gain_db for point in curve])
+    begin, end = np.searchsorted(moments, [first, first + count - 1])
+    around = levels[max(0, begin - 1) : end + 1]
+    if np.all(around == around[0]):
+        return amplitude(float(around[0]))
+    level = np.interp(np.arange(first, first + count), moments, levels)
+    return audio.amplitudes(level)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Delivery presets, and the one gain that brings a mix to them; docs/decisions/0003-levels.md says why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from immersivaudio.engine.errors import RequestError
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """``integrated_lufs`` None leaves the level alone. ``peak_db`` is the true peak never exceeded, in dBTP."""
+
+    integrated_lufs: float | None
+    peak_db: float
+
+
+PRESETS: dict[str, Preset] = {
+    "youtube": Preset(-14.0, -1.0),
+    "ebu-r128": Preset(-23.0, -1.0),
+    "atsc-a85": Preset(-24.0, -2.0),
+    "podcast": Preset(-16.0, -1.0),
+    "none": Preset(None, -1.0),
+}
+
+BED_LIFT_DB = 12.0
+"""A mix of nothing but beds is raised by this much at most: a room tone stays a room tone."""
+
+LIFT_DB = 30.0
+"""Anything else is raised by this much at most: beyond it one would amplify the floor."""
+
+LIMIT_DB = 6.0
+"""How much of a peak the limiter may take away before it would be heard; the rest is left to a lower level."""
+
+SPEECH_MARGIN_LU = 7.0
+"""What is generated stays this far under the speech, after ducking."""
+
+SPEECH_TRIM_DB = 24.0
+"""How far everything generated is lowered for that, at most."""
+
+
+def preset(name: str) -> Preset:
+    """Raises: RequestError for a name that is not in PRESETS."""
+    if name not in PRESETS:
+        raise RequestError(f"There is no loudness preset {name}.", f"Choose one of: {', '.join(PRESETS)}.")
+    return PRESETS[name]
+
+
+def wanted_gain_db(target: Preset, lufs: float | None, *, beds_only: bool) -> float:
+    """The master gain that would bring a mix of ``lufs`` to ``target``, within the lifts above; 0 for silence."""
+    if target.integrated_lufs is None or lufs is None:
+        return 0.0
+    return min(target.integrated_lufs - lufs, BED_LIFT_DB if beds_only else LIFT_DB)
+
+
+def speech_trim_db(speech_lufs: float | None, generated_lufs: float | None) -> float:
+    """How much (0 or less) everything generated is lowered so that it lies under the speech."""
+    if speech_lufs is None or generated_lufs is None:
+        return 0.0
+    return max(-SPEECH_TRIM_DB, min(0.0, speech_lufs - SPEECH_MARGIN_LU - generated_lufs))
