@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The procedural performer: every sound of the vocabulary, from physics and statistics, with nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+import numpy as np
+
+from immersivaudio.engine.cue import Cue, Licence, samples_at
+from immersivaudio.engine.errors import CancelledError, RequestError
+from immersivaudio.engine.performers import Block, Brief
+from immersivaudio.engine.sounds import BY_ID, Motion, Sound
+from immersivaudio.engine.synthesis import catalog, streams
+from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, stream
+
+
+class Procedural:
+    """Performs by synthesis. Moving sounds reach -20 LUFS (400 ms) at their closest, 5 dB less for each tenfold distance."""
+
+    name = "procedural"
+    version = "1"
+
+    def licence(self) -> Licence:
+        return Licence("CC0-1.0", True, source="synthesised by Immersivaudio; no recording and no model involved")
+
+    def available(self) -> str:
+        return ""
+
+    def fitness(self, cue: Cue) -> float:
+        return 0.5 if cue.sound in BY_ID and catalog.known(cue.sound) else 0.0
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def perform(self, brief: Brief) -> Iterator[Block]:
+        """See :meth:`Performer.perform`; blocks of half a second."""
+        if not self.fitness(brief.cue):
+            raise RequestError(f"No sound is called {brief.cue.sound}.", "Choose one of the engine's vocabulary.")
+        left = brief.samples
+        for frame in _frames(brief) if left else ():
+            if brief.cancelled():
+                raise CancelledError("The performance was stopped.")
+            if frame is None:
+                continue
+            block = frame[:, :left].astype(np.float32)
+            left -= block.shape[1]
+            yield block
+            if not left:
+                return
+
+
+def create() -> Procedural:
+    """The performer."""
+    return Procedural()
+
+
+def _frames(brief: Brief) -> Iterator[Array | None]:
+    sound = BY_ID[brief.cue.sound]
+    ask = _ask(brief, sound)
+    match sound.motion:
+        case Motion.SUSTAINED:
+            return streams.sustained(catalog.TEXTURES[sound.id](ask), ask.knobs.get("distance", 0.0))
+        case Motion.STRUCK:
+            return streams.struck(catalog.STRIKERS[sound.id](ask), ask, _moments(brief, ask))
+        case Motion.MOVING:
+            return streams.moving(catalog.PASSINGS[sound.id](ask))
+    assert_never(sound.motion)
+
+
+def _ask(brief: Brief, sound: Sound) -> Ask:
+    """The cue's knobs within their ranges, defaults where it says nothing sensible."""
+    knobs = {}
+    for name, knob in sound.knobs.items():
+        said = brief.cue.params.get(name, knob.default)
+        value = float(said) if isinstance(said, int | float) and np.isfinite(said) else knob.default
+        knobs[name] = min(max(value, knob.low), knob.high)
+    duration_s = brief.samples / RATE_HZ
+    if sound.motion is Motion.MOVING and brief.cue.sync_s and not knobs["closest_s"]:
+        knobs["closest_s"] = max(0.001, float(brief.cue.sync_s[0] - brief.cue.span.start_s))
+    return Ask(knobs, brief.cue.seed, duration_s)
+
+
+def _moments(brief: Brief, ask: Ask) -> list[int] | None:
+    """Where the blows fall, in samples from the cue's start, those outside it left out; None: nobody says."""
+    cue = brief.cue
+    if cue.sync_s:
+        places = sorted({samples_at(moment - cue.span.start_s) for moment in cue.sync_s})
+        return [place for place in places if 0 <= place < brief.samples]
+    if "pace" in ask.knobs:
+        return _walk(ask, brief.samples)
+    return None
+
+
+def _walk(ask: Ask, samples: int) -> list[int]:
+    """Steps at a pace, a few per cent uneven as people are."""
+    rng, step = stream(ask.seed, 0x9A17), RATE_HZ / ask["pace"]
+    count = int(samples / step) + 1
+    places = np.arange(count) * step + step * 0.025 * rng.standard_normal(count)
+    places[0] = 0
+    return [int(place) for place in np.maximum.accumulate(places) if place < samples]

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What every family shares: the frame, the ask, and the small arithmetic of levels and controls."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+RATE_HZ = 48_000
+HOP = 1_000
+HOPS = 24
+FRAME = HOP * HOPS
+HOP_S = HOP / RATE_HZ
+FRAME_S = FRAME / RATE_HZ
+
+Array = NDArray[np.float64]
+Rng = np.random.Generator
+
+
+class Texture(Protocol):
+    """A sound that goes on for ever. ``settle_s`` is how much of it must be heard to know its level."""
+
+    settle_s: float
+
+    def frame(self) -> Array:
+        """The next ``FRAME`` samples, ``[2, FRAME]``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is wanted of a sound: its knobs by name, the seed, and how long it will be heard (0: not known)."""
+
+    knobs: Mapping[str, float]
+    seed: int
+    duration_s: float = 0.0
+
+    def __getitem__(self, knob: str) -> float:
+        return self.knobs[knob]
+
+    def rng(self, purpose: str) -> Rng:
+        """A stream of random numbers of its own for each purpose, so that parts do not disturb one another."""
+        return stream(self.seed, zlib.crc32(purpose.encode()))
+
+
+def stream(*seeds: int) -> Rng:
+    """A fast generator; the same seeds give the same numbers."""
+    return np.random.Generator(np.random.SFC64([seed & 0xFFFF_FFFF_FFFF_FFFF for seed in seeds]))
+
+
+def gain(decibels: float) -> float:
+    """The factor of a level in dB."""
+    return float(10.0 ** (decibels / 20.0))
+
+
+def lerp(low: float, high: float, share: float) -> float:
+    """From ``low`` at 0 to ``high`` at 1, straight."""
+    return low + (high - low) * share
+
+
+def glide(low: float, high: float, share: float) -> float:
+    """From ``low`` at 0 to ``high`` at 1, in equal ratios: for frequencies, rates and times."""
+    return float(low * (high / low) ** share)
+
+
+def seconds(duration_s: float) -> Array:
+    """The sample times of ``duration_s`` seconds, from 0."""
+    return np.arange(max(1, int(duration_s * RATE_HZ))) / RATE_HZ
+
+
+def panned(position: float) -> Array:
+    """Left and right gain ``[2]`` at equal power; ``position`` from -1 to 1."""
+    angle = (position + 1.0) * np.pi / 4
+    return np.array([np.cos(angle), np.sin(angle)])
+
+
+class Ramp:
+    """Makes a control of one value a hop into one a sample, straight from the last frame's end."""
+
+    _places = (np.arange(FRAME) + 1) / HOP
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    def frame(self, controls: Array) -> Array:
+        """``[HOPS]`` -> ``[FRAME]``."""
+        first = controls[0] if self._last is None else self._last
+        self._last = float(controls[-1])
+        return np.interp(self._places, np.arange(HOPS + 1), np.concatenate([[first], controls]))
+
+
+class Wander:
+    """A slow control of zero mean and unit variance, about 1/f over its time constants (first-order processes summed)."""
+
+    def __init__(self, rng: Rng, times_s: tuple[float, ...] = (0.4, 1.8, 8.0)) -> None:
+        self._rng = rng
+        self._keep = np.exp(-HOP_S / np.array(times_s))
+        self._state = rng.standard_normal(len(times_s))
+
+    def frame(self) -> Array:
+        """``[HOPS]``, one value a hop."""
+        pushes = self._rng.standard_normal((HOPS, len(self._keep))) * np.sqrt(1 - self._keep**2)
+        out = np.empty(HOPS)
+        for hop in range(HOPS):
+            self._state = self._state * self._keep + pushes[hop]
+            out[hop] = self._state.sum()
+        return out / np.sqrt(len(self._keep))

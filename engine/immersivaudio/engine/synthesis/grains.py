@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Many small sounds: Poisson clouds of grains from a table that is slowly renewed, and dense showers of clicks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import signal
+
+from immersivaudio.engine.synthesis.frame import FRAME, HOP, HOP_S, HOPS, RATE_HZ, Array, Rng, panned
+
+Make = Callable[[Rng], Array]
+
+
+class Tape:
+    """Waveforms laid at any sample from now on, read frame by frame: tails run over the joins."""
+
+    def __init__(self) -> None:
+        self._buffer = np.zeros((2, 2 * FRAME))
+
+    def lay(self, start: int, wave: Array, sides: Array) -> None:
+        """Add mono ``wave`` at ``start`` samples from the frame's first, with ``sides`` ``[2]`` gains."""
+        end = start + wave.shape[-1]
+        self._reach(end)
+        self._buffer[0, start:end] += wave * sides[0]
+        self._buffer[1, start:end] += wave * sides[1]
+
+    def lay_stereo(self, start: int, wave: Array) -> None:
+        """Add ``wave`` ``[2, n]`` at ``start`` samples from the frame's first."""
+        self._reach(start + wave.shape[1])
+        self._buffer[:, start : start + wave.shape[1]] += wave
+
+    def frame(self) -> Array:
+        """The next frame, and forget it."""
+        out = self._buffer[:, :FRAME].copy()
+        self._buffer[:, :-FRAME] = self._buffer[:, FRAME:]
+        self._buffer[:, -FRAME:] = 0.0
+        return out
+
+    def _reach(self, end: int) -> None:
+        missing = end - self._buffer.shape[1]
+        if missing > 0:
+            self._buffer = np.pad(self._buffer, ((0, 0), (0, missing + FRAME)))
+
+
+class Cloud:
+    """Grains at Poisson moments, each from a table of ``size`` whose oldest members are replaced as it goes on."""
+
+    def __init__(self, rng: Rng, make: Make, size: int = 48, width: float = 0.9, renew: int = 1) -> None:
+        self._rng, self._make, self._width, self._renew = rng, make, width, renew
+        self._table = [make(rng) for _ in range(size)]
+        self._oldest = 0
+        self._tape = Tape()
+
+    def frame(self, rate_hz: Array | float, spread: float = 0.6, heavy: float = 0.0) -> Array:
+        """``[2, FRAME]``: ``rate_hz`` grains a second (one value, or one a hop).
+
+        ``spread`` is the sigma of log-normal gains; ``heavy`` above 0 makes them Pareto with that exponent instead.
+        """
+        self._refresh()
+        starts = self._moments(rate_hz)
+        gains = self._gains(len(starts), spread, heavy)
+        which = self._rng.integers(0, len(self._table), len(starts))
+        places = self._rng.uniform(-self._width, self._width, len(starts))
+        for start, loud, row, place in zip(starts, gains, which, places, strict=True):
+            self._tape.lay(int(start), self._table[row], loud * panned(place))
+        return self._tape.frame()
+
+    def _refresh(self) -> None:
+        for _ in range(self._renew):
+            self._table[self._oldest] = self._make(self._rng)
+            self._oldest = (self._oldest + 1) % len(self._table)
+
+    def _moments(self, rate_hz: Array | float) -> Array:
+        counts = self._rng.poisson(np.broadcast_to(np.asarray(rate_hz) * HOP_S, (HOPS,)))
+        hops = np.repeat(np.arange(HOPS), counts)
+        return hops * HOP + self._rng.integers(0, HOP, len(hops))
+
+    def _gains(self, count: int, spread: float, heavy: float) -> Array:
+        if heavy > 0:
+            return np.minimum(self._rng.pareto(heavy, count) + 1.0, 40.0)
+        return np.exp(spread * self._rng.standard_normal(count))
+
+
+class Shower:
+    """So many clicks that each is no more than an impulse through a filter: drops, sand, leaves."""
+
+    def __init__(self, rng: Rng, low_hz: float, high_hz: float, width: float = 0.9, order: int = 1) -> None:
+        self._rng, self._width = rng, width
+        self._sos = signal.butter(order, [low_hz, high_hz], "bandpass", fs=RATE_HZ, output="sos")
+        self._state = np.zeros((self._sos.shape[0], 2, 2))
+
+    def frame(self, rate_hz: Array | float, spread: float = 0.8) -> Array:
+        """``[2, FRAME]`` with ``rate_hz`` clicks a second of log-normal gain, at unit variance a thousand a second."""
+        counts = self._rng.poisson(np.broadcast_to(np.asarray(rate_hz) * HOP_S, (HOPS,)))
+        hops = np.repeat(np.arange(HOPS), counts)
+        starts = hops * HOP + self._rng.integers(0, HOP, len(hops))
+        loud = np.exp(spread * self._rng.standard_normal(len(starts))) * self._rng.choice([-7.0, 7.0], len(starts))
+        angles = (self._rng.uniform(-self._width, self._width, len(starts)) + 1) * np.pi / 4
+        impulses = np.zeros((2, FRAME))
+        np.add.at(impulses[0], starts, loud * np.cos(angles))
+        np.add.at(impulses[1], starts, loud * np.sin(angles))
+        out, self._state = signal.sosfilt(self._sos, impulses, axis=-1, zi=self._state)
+        return np.asarray(out, np.float64)

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Things that pass: a source on a straight path, heard with its distance law, Doppler shift, air and side.
+
+A sound heard at ``t`` left at ``t_e`` with ``t = t_e + r(t_e) / c``; for a straight path at constant speed that is a
+quadratic with one root of interest, so that the source is read at exactly the right place for every sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import signal
+
+from immersivaudio.engine.synthesis.frame import (
+    FRAME,
+    HOPS,
+    RATE_HZ,
+    Array,
+    Ask,
+    Rng,
+    Texture,
+    Wander,
+    gain,
+    glide,
+    lerp,
+    seconds,
+)
+from immersivaudio.engine.synthesis.grains import Tape
+from immersivaudio.engine.synthesis.loudness import integrated_lufs
+from immersivaudio.engine.synthesis.machines import Engine
+from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
+from immersivaudio.engine.synthesis.tones import Hum
+
+SOUND_MPS = 343.0
+_AIR_HZ = (3_500.0, 900.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A straight way past the listener: ``closest_s`` on the cue's clock, distances in metres."""
+
+    speed_mps: float
+    closest_s: float
+    closest_m: float
+    from_pan: float
+    to_pan: float
+
+    def left_at(self, heard_s: Array, offset_m: float = 0.0) -> Array:
+        """When what is heard at these moments left a source ``offset_m`` behind the leading one; from the closest point."""
+        t = heard_s - self.closest_s - offset_m / self.speed_mps
+        c2, v2 = SOUND_MPS**2, self.speed_mps**2
+        root = np.sqrt((c2 * t) ** 2 - (c2 - v2) * (c2 * t**2 - self.closest_m**2))
+        earlier: Array = (c2 * t - root) / (c2 - v2)
+        return earlier
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One source of the thing that passes: where behind its front, and how loud towards the listener by the cosine
+    of the direction it is heard from (1 comes straight on, -1 flies straight away)."""
+
+    source: Texture
+    offset_m: float = 0.0
+    towards: Callable[[Array], Array] = np.ones_like
+    bounce: float = 0.0
+
+
+class _Reader:
+    """A source's output in three darknesses, readable at any rising place in samples."""
+
+    def __init__(self, source: Texture) -> None:
+        self._source = source
+        self._sos = [signal.butter(1, hz, fs=RATE_HZ, output="sos") for hz in _AIR_HZ]
+        self._state = [np.zeros((1, 2)) for _ in _AIR_HZ]
+        self._kept = np.zeros((3, 0))
+        self._first = 0
+
+    def at(self, places: Array, dark: Array) -> Array:
+        """Samples at ``places`` (relative to the first ever asked for); ``dark`` from 0 (clear) to 2."""
+        while self._first + self._kept.shape[1] < places[-1] + 2:
+            self._kept = np.concatenate([self._kept, self._more()], axis=1)
+        spare = int(places[0]) - self._first - FRAME
+        if spare > 0:
+            self._kept, self._first = self._kept[:, spare:], self._first + spare
+        local = places - self._first
+        index = np.clip(local.astype(np.int64), 0, self._kept.shape[1] - 2)
+        share = local - index
+        voices = self._kept[:, index] * (1 - share) + self._kept[:, index + 1] * share
+        weights = np.stack([np.clip(1 - dark, 0, 1), 1 - np.abs(dark - 1), np.clip(dark - 1, 0, 1)])
+        read: Array = (voices * weights).sum(axis=0)
+        return read
+
+    def _more(self) -> Array:
+        fresh = self._source.frame()[0]
+        rows = [fresh]
+        for k, sos in enumerate(self._sos):
+            dark, self._state[k] = signal.sosfilt(sos, fresh, zi=self._state[k])
+            rows.append(np.asarray(dark, np.float64))
+        return np.stack(rows)
+
+
+class Passing:
+    """The whole event: parts on a path. At its closest it reaches ``peak_lufs``, whatever the source's own level."""
+
+    settle_s = 0.0
+
+    def __init__(self, path: Path, parts: list[Part], peak_lufs: float) -> None:
+        self._path, self._parts = path, parts
+        self._level = gain(peak_lufs - _loudness([part.source for part in parts]))
+        self._readers = [_Reader(part.source) for part in parts]
+        self._clock = 0
+        self._origin_s = [float(path.left_at(np.array([-0.1]), part.offset_m)[0]) for part in parts]
+
+    def frame(self) -> Array:
+        """The next ``[2, FRAME]`` of the cue."""
+        heard = (self._clock + np.arange(FRAME)) / RATE_HZ
+        self._clock += FRAME
+        out = np.zeros((2, FRAME))
+        for part, reader, origin_s in zip(self._parts, self._readers, self._origin_s, strict=True):
+            out += self._one(part, reader, heard, origin_s)
+        return self._level * out
+
+    def _one(self, part: Part, reader: _Reader, heard: Array, origin_s: float) -> Array:
+        path = self._path
+        left = path.left_at(heard, part.offset_m)
+        along = path.speed_mps * left
+        reach = np.hypot(along, path.closest_m)
+        facing = -along / reach
+        dark = np.clip(np.log2(np.maximum(reach, 1.0) / 25.0) / 2.6, 0.0, 2.0)
+        places = (left - origin_s) * RATE_HZ
+        wave = reader.at(places, dark)
+        if part.bounce > 0:
+            late = part.bounce and 3.2 * path.closest_m / reach / SOUND_MPS * RATE_HZ
+            wave = wave + part.bounce * reader.at(np.maximum.accumulate(np.maximum(places - late, 0.0)), dark)
+        wave = wave * part.towards(facing) * path.closest_m / reach
+        angle = (lerp_array(path.from_pan, path.to_pan, (1 - facing) / 2) + 1) * np.pi / 4
+        return np.stack([np.cos(angle), np.sin(angle)]) * wave
+
+
+def lerp_array(low: float, high: float, share: Array) -> Array:
+    """Straight from ``low`` at 0 to ``high`` at 1."""
+    return low + (high - low) * share
+
+
+def _loudness(sources: list[Texture]) -> float:
+    """Loudness of the sources together, in LUFS, heard for two seconds in the middle."""
+    heard = sum(np.concatenate([source.frame()[:1] for _ in range(4)], axis=1) for source in sources)
+    return integrated_lufs(np.repeat(np.asarray(heard), 2, axis=0) * np.sqrt(0.5))
+
+
+def path_of(ask: Ask, slow_mps: float, fast_mps: float, extra_m: float = 0.0) -> Path:
+    """The knobs as a path; ``extra_m`` is what such a thing always keeps away."""
+    closest = ask["closest_s"] or ask.duration_s / 2
+    speed = glide(slow_mps, fast_mps, ask["speed"])
+    return Path(speed, closest, ask["closest_m"] + extra_m, ask["from_pan"], ask["to_pan"])
+
+
+def _peak_lufs(closest_m: float) -> float:
+    return -20.0 - 5.0 * float(np.log10(closest_m / 6.0))
+
+
+class Tyres:
+    """Tyre and road: noise round 1 kHz, rougher and brighter with speed, over the body's low rush."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng, fast: float) -> None:
+        tread = unit(hump(lerp(750.0, 1_050.0, fast), 0.8)) + 0.35 * unit(
+            band(1_500.0, 9_000.0, 1) * slope(-3.0, 2_000.0)
+        )
+        self._paint = tread + lerp(0.6, 0.35, fast) * unit(slope(-5.0, 70.0) * band(35.0, 600.0, 1))
+        self._noise, self._rough = Noise(rng, 0.0), Wander(rng, (0.03, 0.1))
+
+    def frame(self) -> Array:
+        return 0.1 * self._noise.frame(np.exp(0.08 * self._rough.frame())[:, None] * self._paint)
+
+
+class Scaled:
+    """A texture at another level."""
+
+    def __init__(self, source: Texture, factor: float) -> None:
+        self.settle_s = source.settle_s
+        self._source, self._factor = source, factor
+
+    def frame(self) -> Array:
+        return self._factor * self._source.frame()
+
+
+def car(ask: Ask) -> Passing:
+    """A car: tyres and engine together, 8 to 40 m/s."""
+    fast = ask["speed"]
+    path = path_of(ask, 8.0, 40.0)
+    motor = Engine(Ask({"speed": lerp(0.25, 0.6, fast), "distance": 0.0}, ask.seed))
+    parts = [Part(Tyres(ask.rng("tyres"), fast)), Part(Scaled(motor, lerp(0.05, 0.035, fast)))]
+    return Passing(path, parts, _peak_lufs(path.closest_m))
+
+
+class _Roar:
+    """A jet's exhaust: broad low noise that tears a little."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng) -> None:
+        self._paint = unit(hump(180.0, 1.3) + 0.3 * band(300.0, 3_000.0, 1) * slope(-4.0, 400.0))
+        self._noise, self._tear = Noise(rng, 0.0), Wander(rng, (0.025, 0.08, 0.5))
+
+    def frame(self) -> Array:
+        return 0.1 * self._noise.frame(np.exp(0.25 * self._tear.frame())[:, None] * self._paint)
+
+
+class _Fan:
+    """A jet's front: fan whine with its side tones over compressor hiss."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng) -> None:
+        pitch = rng.uniform(1_700.0, 2_600.0)
+        tones = resonance(pitch, 35.0) + 0.5 * resonance(1.5 * pitch, 40.0) + 0.4 * resonance(2 * pitch, 50.0)
+        self._paint = 0.5 * unit(tones) + unit(band(700.0, 9_000.0, 1) * slope(-3.0, 1_500.0))
+        self._noise = Noise(rng, 0.0)
+
+    def frame(self) -> Array:
+        return 0.05 * self._noise.frame(self._paint)
+
+
+def aircraft(ask: Ask) -> Passing:
+    """A jet: the whine comes ahead of it, the roar stays behind; the ground's reflection combs both."""
+    path = path_of(ask, 60.0, 220.0, 80.0)
+    front = Part(_Fan(ask.rng("fan")), 0.0, lambda facing: np.clip(0.55 + 0.75 * facing, 0.02, 1.3), 0.6)
+    rear = Part(_Roar(ask.rng("roar")), 12.0, lambda facing: np.clip(0.75 - 0.75 * facing, 0.15, 1.4), 0.6)
+    return Passing(path, [front, rear], _peak_lufs(ask["closest_m"]) - 1.0)
+
+
+class _Carriage:
+    """A carriage: rolling noise of wheel and rail, and a pair of clacks from each bogie at every joint."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng, speed_mps: float, rail_m: float = 18.0) -> None:
+        self._rng, self._noise, self._rough = rng, Noise(rng, 0.0), Wander(rng, (0.03, 0.15, 1.0))
+        self._paint = unit(hump(620.0, 1.1)) + 0.6 * unit(hump(95.0, 0.7)) + 0.25 * unit(band(1_800.0, 8_000.0, 1))
+        self._joint, self._axle = int(rail_m / speed_mps * RATE_HZ), int(2.4 / speed_mps * RATE_HZ)
+        self._next = int(rng.integers(0, self._joint))
+        self._tape = Tape()
+
+    def frame(self) -> Array:
+        while self._next < FRAME:
+            for axle in (0, self._axle):
+                self._tape.lay(self._next + axle, _clack(self._rng), np.array([0.22, 0.22]))
+            self._next += self._joint
+        self._next -= FRAME
+        rough = np.exp(0.15 * self._rough.frame())[:, None]
+        return 0.1 * self._noise.frame(rough * self._paint) + self._tape.frame()
+
+
+def _clack(rng: Rng) -> Array:
+    t = seconds(0.09)
+    steel = burst(rng, 0.09, hump(rng.uniform(900, 1_600), 0.7)) * np.exp(-t / 0.006)
+    thud = burst(rng, 0.09, hump(130.0, 0.6)) * np.exp(-t / 0.02)
+    return np.asarray(1.4 * steel + 1.6 * thud, np.float64)
+
+
+class _Diesel:
+    """A locomotive: a slow engine's throb and its blower."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng) -> None:
+        self._hum = Hum(rng, rng.uniform(34.0, 44.0), (0.6, 1.0, 0.5, 0.4, 0.2, 0.15, 0.1))
+        self._noise, self._paint = Noise(rng, 0.0), unit(band(90.0, 3_000.0, 1) * slope(-4.0, 200.0))
+
+    def frame(self) -> Array:
+        return 0.05 * self._hum.frame() + 0.1 * self._noise.frame(np.tile(self._paint, (HOPS, 1)))
+
+
+def train(ask: Ask) -> Passing:
+    """A train: a locomotive and its carriages, 25 m apart, so that the passing lasts as long as the train is."""
+    path = path_of(ask, 10.0, 45.0)
+    parts = [Part(_Diesel(ask.rng("diesel")), -62.0)]
+    parts += [Part(_Carriage(ask.rng(f"carriage{k}"), path.speed_mps), -40.0 + 25.0 * k) for k in range(5)]
+    return Passing(path, parts, _peak_lufs(path.closest_m) + 4.0)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Where a sound is heard: the room's early reflections and late tail, and what distance takes from a sound."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from scipy import signal
+
+from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, glide, seconds, stream
+
+
+@lru_cache(maxsize=32)
+def room(reverb_s: float, early_s: float = 0.02, seed: int = 1) -> Array:
+    """A stereo response ``[2, n]`` without the direct sound: image-like early taps, then noise that decays 60 dB
+    in ``reverb_s``, highs faster (Moorer 1979). Its energy is 1 a channel."""
+    rng = stream(seed)
+    t = seconds(reverb_s * 1.1 + early_s)
+    tail = rng.standard_normal((2, len(t)))
+    mid = tail.mean(axis=0)
+    tail = 0.75 * tail + 0.35 * mid
+    onset = np.clip((t - early_s) / early_s, 0.0, 1.0)
+    bright = tail * np.exp(-6.91 * 2.2 * t / reverb_s)
+    dark = signal.lfilter([0.25], [1.0, -0.75], tail, axis=-1) * np.exp(-6.91 * t / reverb_s)
+    out = (0.5 * bright + dark) * onset
+    for _ in range(8):
+        out[:, int(rng.uniform(0.3, 2.5) * early_s * RATE_HZ)] += rng.uniform(0.5, 1.0, 2) * rng.choice([-1, 1]) * 2.5
+    return np.asarray(out / np.sqrt(np.sum(out**2, axis=-1, keepdims=True)), np.float64)
+
+
+def in_room(wave: Array, share: float, reverb_s: float, early_s: float = 0.02) -> Array:
+    """``wave`` ``[n]`` or ``[2, n]`` with its room, ``[2, n + tail]``; ``share`` is the room's energy against the direct."""
+    dry = np.broadcast_to(wave, (2, wave.shape[-1]))
+    response = room(round(reverb_s, 2), early_s)
+    wet = np.sqrt(share) * signal.oaconvolve(dry, response, axes=-1)
+    wet[:, : dry.shape[1]] += dry
+    return np.asarray(wet, np.float64)
+
+
+def far_cutoff_hz(distance: float) -> float:
+    """Above which frequency air, ground and foliage have taken the sound; ``distance`` 0 to 1 is about 1 to 400 m."""
+    return glide(20_000.0, 1_600.0, distance)
+
+
+def darkened(wave: Array, distance: float) -> Array:
+    """``wave`` as heard from ``distance``: a gentle low-pass; the first sample stays where it is."""
+    if distance <= 0.02:
+        return wave
+    sos = signal.butter(1, far_cutoff_hz(distance) / 1.0, fs=RATE_HZ, output="sos")
+    return np.asarray(signal.sosfilt(sos, wave, axis=-1), np.float64)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""From a texture, striker or passing to frames at the reference level: calibrated, free of DC, never clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy import signal
+
+from immersivaudio.engine.synthesis.catalog import Striker
+from immersivaudio.engine.synthesis.frame import FRAME, FRAME_S, RATE_HZ, Array, Ask, Texture, gain, lerp, stream
+from immersivaudio.engine.synthesis.grains import Tape
+from immersivaudio.engine.synthesis.loudness import integrated_lufs
+from immersivaudio.engine.synthesis.space import far_cutoff_hz
+
+SUSTAINED_LUFS = -26.0
+STRUCK_PEAK_DB = -12.0
+_KNEE, _ROOM = 0.5, 0.38
+
+
+class Finish:
+    """What every sound goes through last: no DC or infrasound, and the darkness of distance."""
+
+    def __init__(self, distance: float) -> None:
+        rows = [signal.butter(2, 16.0, "highpass", fs=RATE_HZ, output="sos")]
+        if distance > 0.02:
+            rows.append(signal.butter(1, far_cutoff_hz(distance), fs=RATE_HZ, output="sos"))
+        self._sos = np.concatenate(rows)
+        self._state = np.zeros((len(self._sos), 2, 2))
+
+    def frame(self, wave: Array) -> Array:
+        """``[2, n]`` -> ``[2, n]``."""
+        out, self._state = signal.sosfilt(self._sos, wave, axis=-1, zi=self._state)
+        return np.asarray(out, np.float64)
+
+
+def limited(wave: Array) -> Array:
+    """Bends what is above half of full scale so that nothing passes -1.1 dBFS; below that nothing is changed."""
+    loud = np.abs(wave)
+    if np.max(loud) <= _KNEE:
+        return wave
+    bent = _KNEE + _ROOM * np.tanh((loud - _KNEE) / _ROOM)
+    return np.where(loud > _KNEE, np.sign(wave) * bent, wave)
+
+
+def sustained(texture: Texture, distance: float) -> Iterator[Array | None]:
+    """Frames for ever at -26 LUFS. None stands for work without result: a chance to look at the clock.
+
+    The level is measured once, on the first ``settle_s`` seconds, which are then handed out; two frames before them
+    are thrown away, so that filters and tails are full.
+    """
+    finish = Finish(distance)
+    opening: list[Array] = []
+    for count in range(2 + int(np.ceil(texture.settle_s / FRAME_S))):
+        frame = finish.frame(texture.frame())
+        if count >= 2:
+            opening.append(frame.astype(np.float32))
+        yield None
+    level = gain(SUSTAINED_LUFS - integrated_lufs(np.concatenate(opening, axis=1)))
+    while opening:
+        yield limited(level * opening.pop(0))
+    while True:
+        yield limited(level * finish.frame(texture.frame()))
+
+
+def moving(passing: Texture) -> Iterator[Array | None]:
+    """Frames of something that passes; it knows its own level."""
+    finish = Finish(0.0)
+    while True:
+        yield limited(finish.frame(passing.frame()))
+
+
+def struck(striker: Striker, ask: Ask, moments: list[int] | None) -> Iterator[Array | None]:
+    """Frames in which ``striker`` is struck at each of ``moments`` (samples, rising); None: once, at the start."""
+    tape, clock, lead = Tape(), 0, int(getattr(striker, "lead_s", lambda: 0.0)() * RATE_HZ)
+    queue = list(enumerate([lead] if moments is None else moments))
+    while True:
+        while queue and queue[0][1] - lead < clock + FRAME:
+            index, moment = queue.pop(0)
+            wave = _blow(striker, ask, index)
+            begin = moment - lead - clock
+            tape.lay_stereo(max(0, begin), wave[:, max(0, -begin) :])
+            yield None
+        clock += FRAME
+        yield limited(tape.frame())
+
+
+def _blow(striker: Striker, ask: Ask, index: int) -> Array:
+    """One blow at its level: -12 dBFS for full strength, later blows up to 2 dB softer by chance."""
+    rng = stream(ask.seed, 0xB10, index)
+    wave = striker.strike(rng)
+    fall_db = lerp(-20.0, 0.0, ask["strength"]) - 4.0 * ask.knobs.get("distance", 0.0)
+    fall_db -= 2.0 * rng.random() if index else 0.0
+    fade = min(480, wave.shape[1])
+    wave[:, -fade:] *= np.linspace(1.0, 0.0, fade)
+    return wave * gain(STRUCK_PEAK_DB + fall_db) / (np.max(np.abs(wave)) + 1e-9)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A crowd without words: many speakers made of glottal pulses and wandering formants, none of them intelligible."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, panned, seconds
+from immersivaudio.engine.synthesis.grains import Tape
+from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, burst, slope, unit
+from immersivaudio.engine.synthesis.space import in_room
+
+# First three formants in Hz of ten vowels (Peterson and Barney 1952, men).
+_VOWELS = np.array(
+    [
+        [270, 2290, 3010], [390, 1990, 2550], [530, 1840, 2480], [660, 1720, 2410], [730, 1090, 2440],
+        [570, 840, 2410], [440, 1020, 2240], [300, 870, 2240], [640, 1190, 2390], [490, 1350, 1690],
+    ]
+)  # fmt: skip
+
+
+def _formants(frequencies: Array, rng: Rng, tract: float) -> Array:
+    """A vocal tract's magnitude for a vowel between two others."""
+    share = rng.random()
+    first, second = _VOWELS[rng.integers(0, 10)], _VOWELS[rng.integers(0, 10)]
+    centres = tract * (share * first + (1 - share) * second)
+    shape = np.full(len(frequencies), 0.01)
+    for centre, width, loud in zip(centres, (80, 110, 160), (1.0, 0.5, 0.25), strict=True):
+        shape += loud / np.sqrt(1 + ((frequencies - centre) / width) ** 2)
+    return shape
+
+
+def _syllable(rng: Rng, pitch_hz: float, tract: float) -> Array:
+    """A voiced syllable of 120 to 260 ms with a breath of a consonant before it, mono."""
+    t = seconds(rng.uniform(0.12, 0.26))
+    x = t / t[-1]
+    pitch = pitch_hz * (1 + rng.uniform(-0.12, 0.12) * x + 0.06 * np.sin(np.pi * x)) * 2 ** (rng.normal(0, 0.12))
+    phase = np.cumsum(pitch * (1 + 0.01 * rng.standard_normal(len(t)))) / RATE_HZ
+    pulses = np.diff(np.floor(phase), prepend=0.0)
+    spectrum = fft.rfft(pulses, 2 * len(t))
+    frequencies = fft.rfftfreq(2 * len(t), 1 / RATE_HZ)
+    tilt = 1 / (1 + (frequencies / 500.0) ** 1.2)
+    voiced: Array = fft.irfft(spectrum * tilt * _formants(frequencies, rng, tract))[: len(t)]
+    voiced *= np.sin(np.pi * x) ** 0.5 / (np.std(voiced) + 1e-9)
+    breath = burst(rng, 0.05, _consonant(rng)) * rng.uniform(0.0, 0.35)
+    return np.concatenate([breath * np.hanning(len(breath)), voiced])
+
+
+def _consonant(rng: Rng) -> Array:
+    centre = glide(1_500.0, 6_500.0, rng.random())
+    return unit(1 / np.sqrt(1 + ((BIN_HZ - centre) / 1_200.0) ** 2))
+
+
+class _Speaker:
+    """One voice: pitch, tract, place, pace; talks in phrases with pauses. Its syllables are renewed one by one."""
+
+    def __init__(self, rng: Rng, far: float) -> None:
+        self._rng, self._far = rng, far
+        woman = rng.random() < 0.5
+        self._pitch_hz = rng.uniform(170, 240) if woman else rng.uniform(90, 145)
+        self._tract = rng.uniform(1.1, 1.2) if woman else rng.uniform(0.92, 1.05)
+        self._sides = panned(rng.uniform(-0.9, 0.9))
+        self._loud = glide(1.0, 0.35, rng.random())
+        self._words = [self._utter() for _ in range(6)]
+        self._left, self._next_s, self._pace_s = 0, rng.uniform(0, 1.5), rng.uniform(0.17, 0.26)
+
+    def _utter(self) -> Array:
+        wave = _syllable(self._rng, self._pitch_hz, self._tract)
+        return in_room(wave * self._sides[:, None], lerp(0.7, 4.0, self._far), 0.7, 0.02)
+
+    def talk(self, tape: Tape, now_s: float) -> None:
+        """Lay every syllable that starts within the frame that begins at ``now_s``."""
+        self._words[int(self._rng.integers(0, len(self._words)))] = self._utter()
+        while self._next_s < now_s + FRAME_S:
+            start = max(0, int((self._next_s - now_s) * RATE_HZ))
+            word = self._words[int(self._rng.integers(0, len(self._words)))]
+            tape.lay_stereo(start, self._loud * np.exp(0.3 * self._rng.standard_normal()) * word)
+            self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
+            self._left -= 1
+            if self._left <= 0:
+                self._left = int(self._rng.integers(4, 14))
+                self._next_s += self._rng.exponential(0.7)
+
+
+class Crowd:
+    """Murmur: few speakers in a near-by group at low intensity, a dense walla over a diffuse bed at high."""
+
+    settle_s = 12.0
+
+    def __init__(self, ask: Ask) -> None:
+        rng = ask.rng("crowd")
+        dense, far = ask["intensity"], ask["distance"]
+        self._speakers = [_Speaker(rng, far) for _ in range(round(lerp(8, 22, dense)))]
+        self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
+        self._bed = unit(band(180.0, 1_100.0, 2) * slope(-3.0, 400.0)) * lerp(0.6, 1.5, dense * 0.6 + far * 0.4)
+        self._tape, self._clock_s = Tape(), 0.0
+
+    def frame(self) -> Array:
+        for speaker in self._speakers:
+            speaker.talk(self._tape, self._clock_s)
+        self._clock_s += FRAME_S
+        murmur = np.exp(0.22 * self._murmur.frame())
+        return self._noise.frame(murmur[:, None] * self._bed) + 0.5 * self._tape.frame()
