@@ -10,7 +10,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from immersivaudio.engine import conform, delivery, media, mixing, original, performing, sounds, spotting, watching
+from immersivaudio.engine import (
+    access,
+    conform,
+    delivery,
+    media,
+    mixing,
+    original,
+    performing,
+    sounds,
+    spotting,
+    watching,
+)
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
 from immersivaudio.engine.request import (
@@ -54,7 +65,8 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     job = _Job(request, workspace, emit, cancelled)
     edit, timeline = job.conform()
     sound, hearing = job.listen(edit)
-    sheet = request.sheet if request.sheet is not None else job.spot(edit, sound)
+    given = request.sheet if request.goal is Goal.DELIVER else None
+    sheet = given if given is not None else job.spot(edit, sound)
     sheet = job.fit(sheet, edit)
     emit(Spotted(sheet))
     if request.goal is Goal.SPOT:
@@ -198,15 +210,21 @@ def _edit_of(request: ScoreRequest) -> tuple[Edit, Any]:
     if request.media is not None:
         return conform.single(media.probe(request.media), request.name or request.media.stem), None
     if request.timeline is not None:
-        timeline, edit = conform.read(request.timeline, request.media_by_url)
+        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request))
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.timeline_json:
-        timeline, edit = conform.from_json(request.timeline_json, request.media_by_url)
+        timeline, edit = conform.from_json(request.timeline_json, request.name, request.media_by_url, _prober(request))
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.effect == "sfx":
         seconds = Fraction(str(request.params.get("duration_s", 4.0)))
         return Edit(request.name or "sound", Fraction(24), seconds), None
     raise RequestError("Nothing was given to score.", "Give a video file or a timeline.")
+
+
+def _prober(request: ScoreRequest) -> Callable[[Path], media.Probe]:
+    """Probing that keeps a timeline's own paths inside the allowed roots."""
+    named = set(request.media_by_url.values())
+    return lambda path: media.probe(path if path in named else access.check(path, request.roots))
 
 
 def _nothing_to_see(edit: Edit) -> EngineError:
@@ -242,6 +260,7 @@ def _spot_options(request: ScoreRequest) -> spotting.SpotOptions:
         effects=bool(params.get("effects", True)) and request.effect in ("soundtrack", "foley"),
         density=float(params.get("density", 0.5)),
         description=str(params.get("description", "")),
+        keep=request.sheet,
     )
 
 

