@@ -16,8 +16,9 @@ from types import TracebackType
 from xml.sax.saxutils import escape
 
 import numpy as np
-from immersivaudio.engine.errors import MediaError, OutputError
 from numpy.typing import NDArray
+
+from immersivaudio.engine.errors import MediaError, OutputError
 
 Samples = NDArray[np.float32]
 _PCM, _FLOAT = 1, 3

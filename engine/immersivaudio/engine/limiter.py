@@ -12,41 +12,41 @@ from scipy import ndimage
 from immersivaudio.engine import audio
 from immersivaudio.engine.audio import Block
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
-from immersivaudio.engine.loudness import LATENCY, TAPS, peaks_between
+from immersivaudio.engine.loudness import TAPS, peaks_above
 
 HOP = 96
+_CHUNK = 1 << 16
 _LOOK_HOPS = 5
 _RELEASE_DB_PER_S = 40.0
 # What the moving gain itself may add between the samples.
-_MARGIN_DB = 0.1
+MARGIN_DB = 0.1
 
 
 class HopPeaks:
-    """True peaks of a sound, one number for each 2 ms. Hops below ``floor`` are not measured and count as nothing."""
+    """True peaks of a sound, one number for each 2 ms. What stays below ``floor`` counts as nothing."""
 
     def __init__(self, samples: int, floor: float, channels: int = 2) -> None:
         self.peaks = np.zeros(-(-samples // HOP) + 1, np.float32)
         self._floor = floor
         self._tail = np.zeros((channels, TAPS - 1), np.float32)
-        self._heard = -(TAPS - 1) + LATENCY
+        self._heard = 0
 
     def push(self, block: Block) -> None:
         """Hear the next float32 ``[channels, n]``."""
         joined = np.concatenate([self._tail, block], axis=1)
         self._tail = joined[:, -(TAPS - 1) :]
-        if np.abs(joined).max(initial=0.0) > self._floor:
-            self._note(peaks_between(joined))
+        for first in range(0, block.shape[1], _CHUNK):
+            chunk = joined[:, first : first + _CHUNK + TAPS - 1]
+            places, peaks = peaks_above(chunk, self._floor)
+            self._note(places + (self._heard + first - (TAPS - 1)), peaks)
         self._heard += block.shape[1]
 
-    def _note(self, peaks: NDArray[np.float64]) -> None:
-        # Position -7 to -1 of the first block belong to silence before the sound.
-        skip = max(0, -self._heard)
-        where = (np.arange(skip, len(peaks)) + self._heard) // HOP
-        edges = np.flatnonzero(np.diff(where, prepend=-1))
-        hops = where[edges]
-        inside = hops < len(self.peaks)
-        tops = np.maximum.reduceat(peaks[skip:], edges)
-        self.peaks[hops[inside]] = np.maximum(self.peaks[hops[inside]], tops[inside])
+    def _note(self, samples: NDArray[np.intp], peaks: NDArray[np.float32]) -> None:
+        hops = np.clip(samples // HOP, 0, len(self.peaks) - 1)
+        edges = np.flatnonzero(np.diff(hops, prepend=-1))
+        if len(edges):
+            tops = np.maximum.reduceat(peaks, edges)
+            self.peaks[hops[edges]] = np.maximum(self.peaks[hops[edges]], tops)
 
     def finish(self) -> NDArray[np.float32]:
         self.push(np.zeros((self._tail.shape[0], TAPS), np.float32))
@@ -80,7 +80,7 @@ def ride(peaks: NDArray[np.float32], gain_db: float, limit_db: float) -> GainRid
     It falls within the 10 ms before a peak, along a Hann window, and rises again at 40 dB a second.
     """
     with np.errstate(divide="ignore"):
-        excess = 20 * np.log10(peaks) + np.float32(gain_db - (limit_db - _MARGIN_DB))
+        excess = 20 * np.log10(peaks) + np.float32(gain_db - (limit_db - MARGIN_DB))
     needed = np.maximum(excess, 0.0).astype(np.float32)
     reach = 2 * (_LOOK_HOPS + 1) + 1
     held = ndimage.maximum_filter1d(needed, reach, mode="constant")

@@ -270,7 +270,7 @@ def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, float | None]:
 def _limited(desk: _Desk, peak_db: float, wanted: float, most: float, aim: float | None) -> _Master:
     """A gain of at most ``most`` and a limiter under ``peak_db``, found by trying and listening, that meet ``aim``."""
     gain = min(wanted, most)
-    hops = limiter.HopPeaks(desk.total, amplitude(peak_db - max(gain, most)) / 2)
+    hops = limiter.HopPeaks(desk.total, amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB))
     for _, count, blocks in desk.blocks(0.35, 0.45):
         hops.push(_summed(blocks, count))
     peaks = hops.finish()

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A mix becomes the files that somebody asked for: Broadcast WAV stems, a mix, a scored video, a timeline with lanes,
+the cue sheet, the provenance and a page to look at. No file has its final name before it is whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import opentimelineio as otio
+
+from immersivaudio.engine import bwf, media, otio_out, report, sheets
+from immersivaudio.engine.audio import amplitude
+from immersivaudio.engine.cue import CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.errors import CancelledError, OutputError
+from immersivaudio.engine.manifest import manifest, summary, to_text
+from immersivaudio.engine.mixing import BLOCK_SAMPLES, MixResult, StemFile
+from immersivaudio.engine.request import DeliveryWish, Made
+
+_HEADROOM_DB = -1.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything a delivery is made of. ``final`` is the folder in which the files will be found in the end."""
+
+    name: str
+    edit: Edit
+    timeline: otio.schema.Timeline | None
+    sheet: CueSheet
+    takes: Mapping[str, Take]
+    mixed: MixResult
+    wish: DeliveryWish
+    source: Path | None
+    folder: Path
+    final: Path
+    cancelled: Callable[[], bool]
+
+    def path(self, ending: str) -> Path:
+        return self.folder / f"{self.name}.{ending}"
+
+    def wants(self, *outputs: str) -> bool:
+        return bool(set(outputs) & set(self.wish.outputs))
+
+
+def deliver(
+    edit: Edit,
+    timeline: otio.schema.Timeline | None,
+    sheet: CueSheet,
+    takes: Mapping[str, Take],
+    mixed: MixResult,
+    wish: DeliveryWish,
+    source: Path | None,
+    folder: Path,
+    cancelled: Callable[[], bool] = lambda: False,
+    *,
+    name: str = "",
+    final_folder: Path | None = None,
+) -> tuple[Made, ...]:
+    """Make what ``wish.outputs`` asks for in ``folder``; the cue sheet and the manifest always.
+
+    ``source`` is the video to lay the mix under, for a job on a single file. The timeline's media references lead into
+    ``final_folder`` (``folder`` when not given); :func:`relocate` changes that later.
+
+    Raises:
+        OutputError: it cannot be written, for want of space for example. MediaError: the container or codec does not
+        fit. CancelledError: ``cancelled()`` became true.
+    """
+    final = (final_folder or folder).absolute()
+    job = _Job(
+        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled
+    )
+    return tuple(_files(job))
+
+
+def safe_name(name: str) -> str:
+    """``name`` as it may stand in a file name and in an editor's url: without separators and ``# ? %``."""
+    cleaned = re.sub(r'[\x00-\x1f/\\:*?"<>|#%]+', "_", name).strip(" .")
+    return cleaned.encode()[:120].decode(errors="ignore") or "untitled"
+
+
+def relocate(timeline: Path, folder: Path) -> None:
+    """Let the lanes of a delivered ``.otio`` find their files in ``folder``, after all of them were moved there.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    document = otio.adapters.read_from_file(str(timeline), "otio_json")
+    for clip in document.find_clips():
+        reference = clip.media_reference
+        if otio_out.NAMESPACE in reference.metadata:
+            reference.target_url = str(folder.absolute() / Path(reference.target_url).name)
+    _write_text(timeline, otio.adapters.write_to_string(document, "otio_json"))
+
+
+def _files(job: _Job) -> Iterator[Made]:
+    if job.wants("stems", "otio"):
+        stems = _stems(job)
+        yield from stems
+        if job.wants("otio"):
+            yield _timeline(job, {made.stem: made.path.name for made in stems if made.stem is not None})
+    if job.wants("audio"):
+        yield _mix(job)
+    if job.wants("video") and job.source is not None:
+        yield _video(job, job.source)
+    yield _text(job, "cues", "cues.json", sheets.to_json(job.sheet))
+    rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
+    yield _text(job, "manifest", "manifest.json", to_text(rows))
+    if job.wants("report"):
+        yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
+
+
+def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
+    path = job.path(ending)
+    _write_text(path, text)
+    return Made(path.name, kind, path)
+
+
+def _stems(job: _Job) -> tuple[Made, ...]:
+    gain_db = _lane_gain_db(job)
+    wanted = [file for file in job.mixed.stems if job.timeline is None or file.stem is not Stem.DIALOGUE]
+    return tuple(_stem(job, file, gain_db) for file in wanted if file.placements or file.stem is Stem.DIALOGUE)
+
+
+def _lane_gain_db(job: _Job) -> float:
+    """What the stems get on top of the mix.
+
+    Beside tracks of the user's own that stay at their level, the lanes must too: the master gain is taken back, as far
+    as full scale allows, so that lanes and original sound balanced as in the mix.
+    """
+    kept = any(file.stem is Stem.DIALOGUE and not file.silent for file in job.mixed.stems)
+    if job.timeline is None or not kept:
+        return 0.0
+    peak_db = max((file.true_peak_db for file in job.mixed.stems if file.placements), default=0.0)
+    return min(-job.mixed.gain_db, max(0.0, _HEADROOM_DB - peak_db))
+
+
+def _stem(job: _Job, file: StemFile, gain_db: float) -> Made:
+    stem = file.stem or Stem.DIALOGUE
+    path = job.path(f"{stem.value}.wav")
+    said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {stem.value}"
+    cues = [cue for cue in job.sheet.sounding() if cue.stem is stem]
+    ixml = {"STEM": stem.value, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
+    _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db)
+    return Made(path.name, "stem", path, stem)
+
+
+def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
+    return bwf.Tags(description, time_reference=samples_at(job.edit.start_timecode_s) % (24 * 3600 * 48_000), ixml=ixml)
+
+
+def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0) -> None:
+    mapped, _ = bwf.read_wav(source)
+    total, gain = len(mapped), np.float32(amplitude(gain_db))
+    with bwf.WavWriter(path, bits=24, tags=tags) as writer:
+        for first in range(0, total, BLOCK_SAMPLES):
+            if job.cancelled():
+                raise CancelledError("The delivery was stopped.")
+            # Mapped anew for each block, or every page that was read would stay counted as our memory.
+            block = bwf.read_wav(source)[0][first : first + BLOCK_SAMPLES]
+            writer.write(np.asarray(block.T, np.float32) * gain)
+
+
+def _mix(job: _Job) -> Made:
+    container = job.wish.container.lower().lstrip(".")
+    path = job.path(f"mix.{container if container in media.SOUND_CONTAINERS else 'wav'}")
+    if path.suffix == ".wav":
+        ixml = {"STEM": "mix", **summary(job.sheet.sounding(), job.takes)}
+        _wav24(job, job.mixed.bounce.path, path, _tags(job, f"Mix of {job.edit.name}", ixml))
+    else:
+        media.encode_sound(job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec)
+    return Made(path.name, "mix", path)
+
+
+def _video(job: _Job, source: Path) -> Made:
+    container = job.wish.container.lower().lstrip(".")
+    ending = container if container in media.VIDEO_CONTAINERS else source.suffix.lower().lstrip(".")
+    path = job.path(f"scored.{ending if ending in media.VIDEO_CONTAINERS else 'mkv'}")
+    media.mux(source, job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec, cancelled=job.cancelled)
+    return Made(path.name, "video", path)
+
+
+def _timeline(job: _Job, names: Mapping[Stem, str]) -> Made:
+    urls = {stem: str(job.final / name) for stem, name in names.items()}
+    laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, urls)
+    return _text(job, "otio", "otio", otio.adapters.write_to_string(laid, "otio_json"))
+
+
+def _write_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise OutputError(
+            f"{path.name} could not be written: {error.strerror or error}.",
+            "Free some space or choose another folder with --out.",
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

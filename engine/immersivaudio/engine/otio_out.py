@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The user's timeline with one new audio track per stem; every clip is a cue and says where it comes from.
+
+Dialect notes: Resolve refuses a ``source_range`` outside ``available_range`` and percent-encoded urls, and counts both in
+the media's own timecode, which is the Broadcast WAV's time reference: the timeline's start.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import opentimelineio as otio
+
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.mixing import MixResult, Placement, StemFile
+
+NAMESPACE = "immersivaudio"
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A clip to be: frames ``[start, end)`` of the record, the cue that begins it, and those that still sound."""
+
+    start: int
+    end: int
+    cue_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What clips are described from."""
+
+    edit: Edit
+    cues: Mapping[str, Cue]
+    takes: Mapping[str, Take]
+
+    @property
+    def first_frame(self) -> int:
+        """The timecode of the record's first frame, in frames."""
+        return round(self.edit.start_timecode_s * self.edit.rate)
+
+    @property
+    def frames(self) -> int:
+        """Whole frames in the record. A frame that its end cuts is not counted (media must cover every frame), but the
+        hundredths that a container's milliseconds lose do not make it cut."""
+        return max(1, math.floor(self.edit.duration_s * self.edit.rate + Fraction(1, 50)))
+
+    def range(self, start: int, frames: int) -> otio.opentime.TimeRange:
+        rate = float(self.edit.rate)
+        return otio.opentime.TimeRange(
+            otio.opentime.RationalTime(start, rate), otio.opentime.RationalTime(frames, rate)
+        )
+
+
+def add_lanes(
+    timeline: otio.schema.Timeline | None,
+    edit: Edit,
+    sheet: CueSheet,
+    takes: Mapping[str, Take],
+    mixed: MixResult,
+    urls: Mapping[Stem, str],
+) -> otio.schema.Timeline:
+    """A copy of ``timeline`` (a new one with the edit's picture where it is None) with a track per generated stem.
+
+    ``urls`` say where each stem's WAV will lie: plain absolute paths. The tracks that were there stay as they are.
+    """
+    result = _new_timeline(edit, urls) if timeline is None else copy.deepcopy(timeline)
+    described = _Sheet(edit, {cue.id: cue for cue in sheet.cues}, takes)
+    taken = {track.name for track in result.tracks}
+    for file in mixed.stems:
+        if file.stem is not None and file.placements and file.stem in urls:
+            track = _track(described, file, urls[file.stem], _lead(result, edit))
+            track.name = _free_name(track.name, taken)
+            result.tracks.append(track)
+    return result
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    names = (name if number == 1 else f"{name} {number}" for number in range(1, len(taken) + 2))
+    return next(free for free in names if free not in taken)
+
+
+def _lead(timeline: otio.schema.Timeline, edit: Edit) -> int:
+    """Frames of the stack before the record begins, where the stack itself is trimmed."""
+    trimmed = timeline.tracks.source_range
+    return 0 if trimmed is None else round(Fraction(trimmed.start_time.to_seconds()) * edit.rate)
+
+
+def _track(sheet: _Sheet, file: StemFile, url: str, lead: int) -> otio.schema.Track:
+    stem = file.stem or Stem.DIALOGUE
+    track = otio.schema.Track(name=f"Immersivaudio {stem.value.title()}", kind=otio.schema.TrackKind.Audio)
+    track.metadata["Resolve_OTIO"] = {"Audio Type": "Stereo"}
+    track.metadata[NAMESPACE] = {"stem": stem.value, "generated": True}
+    places = {place.cue_id: place for place in file.placements}
+    reached = -lead
+    for piece in _pieces(sheet, file.placements):
+        if piece.start > reached:
+            track.append(otio.schema.Gap(source_range=sheet.range(0, piece.start - reached)))
+        track.append(_clip(sheet, piece, places, url))
+        reached = piece.end
+    return track
+
+
+def _pieces(sheet: _Sheet, placements: tuple[Placement, ...]) -> list[_Piece]:
+    """Cues in whole frames, rounded outward. A cue that begins while another sounds begins a new clip there, and that
+    clip goes on until all of them have ended."""
+    spans = sorted((*_frames(place, sheet), place.cue_id) for place in placements)
+    starts = sorted({start for start, _, _ in spans})
+    pieces = []
+    for start, following in zip(starts, [*starts[1:], sheet.frames], strict=True):
+        begun = [cue_id for begin, _, cue_id in spans if begin == start]
+        still = [(end, cue_id) for begin, end, cue_id in spans if begin < start < end]
+        end = max([end for begin, end, _ in spans if begin == start] + [end for end, _ in still])
+        pieces.append(_Piece(start, min(end, following), (*begun, *(cue_id for _, cue_id in still))))
+    return pieces
+
+
+def _frames(place: Placement, sheet: _Sheet) -> tuple[int, int]:
+    per_sample = sheet.edit.rate / 48_000
+    start = min(math.floor(place.start * per_sample), sheet.frames - 1)
+    return start, min(sheet.frames, max(start + 1, math.ceil((place.start + place.samples) * per_sample)))
+
+
+def _clip(sheet: _Sheet, piece: _Piece, places: Mapping[str, Placement], url: str) -> otio.schema.Clip:
+    cue = sheet.cues[piece.cue_ids[0]]
+    clip = otio.schema.Clip(
+        name=cue.prompt or cue.sound,
+        media_reference=_reference(sheet, url),
+        source_range=sheet.range(sheet.first_frame + piece.start, piece.end - piece.start),
+    )
+    clip_start = samples_at(piece.start / sheet.edit.rate)
+    clip.metadata[NAMESPACE] = {
+        **_told(cue, sheet.takes[cue.id], places[cue.id], clip_start),
+        "also": [
+            _told(sheet.cues[cue_id], sheet.takes[cue_id], places[cue_id], clip_start) for cue_id in piece.cue_ids[1:]
+        ],
+        "generated": True,
+    }
+    return clip
+
+
+def _reference(sheet: _Sheet, url: str) -> otio.schema.ExternalReference:
+    """A stem's WAV: as long as the record, its timecode the record's, marked as ours so that it can be moved."""
+    reference = otio.schema.ExternalReference(url, sheet.range(sheet.first_frame, sheet.frames))
+    reference.name = Path(url).name
+    reference.metadata[NAMESPACE] = {"delivered": True}
+    return reference
+
+
+def _told(cue: Cue, take: Take, place: Placement, clip_start: int) -> dict[str, Any]:
+    """A cue as metadata. ``sample_offset`` is where it begins, in samples from the clip's first (negative: before)."""
+    return {
+        "cue": cue.id,
+        "stem": cue.stem.value,
+        "sound": cue.sound,
+        "prompt": cue.prompt,
+        "why": cue.why,
+        "performer": take.performer,
+        "performer_version": take.performer_version,
+        "seed": take.seed,
+        "licence": take.licence.name,
+        "take": take.key,
+        "sync_s": [float(moment) for moment in cue.sync_s],
+        "params": dict(cue.params),
+        "record_start_sample": place.start,
+        "samples": place.samples,
+        "sample_offset": place.start - clip_start,
+        "gain_curve": [[round(point.at_s, 6), round(point.gain_db, 3)] for point in place.gain_curve],
+    }
+
+
+def _new_timeline(edit: Edit, urls: Mapping[Stem, str]) -> otio.schema.Timeline:
+    """A timeline of the edit's picture, and its original sound where that is kept."""
+    sheet = _Sheet(edit, {}, {})
+    timeline = otio.schema.Timeline(edit.name)
+    timeline.global_start_time = otio.opentime.RationalTime(sheet.first_frame, float(edit.rate))
+    timeline.metadata["Resolve_OTIO"] = {"Resolve OTIO Meta Version": "1.0"}
+    picture = otio.schema.Track("Picture", kind=otio.schema.TrackKind.Video)
+    for clip in edit.picture[:1]:
+        whole = sheet.range(sheet.first_frame, sheet.frames)
+        media = otio.schema.ExternalReference(clip.media or "", whole)
+        picture.append(otio.schema.Clip(clip.name, media_reference=media, source_range=whole))
+    timeline.tracks.append(picture)
+    if Stem.DIALOGUE in urls:
+        timeline.tracks.append(_original_track(sheet, urls[Stem.DIALOGUE]))
+    return timeline
+
+
+def _original_track(sheet: _Sheet, url: str) -> otio.schema.Track:
+    track = otio.schema.Track("Original", kind=otio.schema.TrackKind.Audio)
+    track.metadata["Resolve_OTIO"] = {"Audio Type": "Stereo"}
+    whole = sheet.range(sheet.first_frame, sheet.frames)
+    track.append(otio.schema.Clip("original", media_reference=_reference(sheet, url), source_range=whole))
+    return track
