@@ -8,6 +8,7 @@ using Dense Inverse Search"); the camera a similarity (shift, zoom, roll) fitted
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from immersivaudio.engine.watchers import Frame
 
 Floats = NDArray[np.float32]
+Grey = NDArray[np.uint8]
 
 WIDTH = 192
 FLOOR = 0.06
 _SAME = 0.15
 _MOST_REPEATS = 2
+_STEADY = 1e-4 * np.eye(4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,8 @@ class Flow:
     """Turns frames into steps; skips repeated pictures (24 Hz film in a 30 Hz file), which would brake everything."""
 
     _dis: cv2.DISOpticalFlow = field(default_factory=lambda: _dense())
-    _grey: NDArray[np.uint8] | None = None
+    _grey: Grey | None = None
+    _half: Floats | None = None
     _time_s: float = 0.0
     _intervals: list[float] = field(default_factory=list)
     _changes: list[float] = field(default_factory=list)
@@ -59,7 +63,7 @@ class Flow:
         """The step to ``frame`` from the picture before it; None for the first picture and for repeats."""
         grey, now = frame.grey(WIDTH), float(frame.time_s)
         if self._grey is None or self._grey.shape != grey.shape:
-            self._grey, self._time_s = grey, now
+            self._grey, self._half, self._time_s = grey, _halved(grey), now
             return None
         total = float(cv2.norm(grey, self._grey, cv2.NORM_L1)) / grey.size
         if self._repeated(total):
@@ -76,77 +80,110 @@ class Flow:
             return True
         return False
 
-    def _measure(self, grey: NDArray[np.uint8], now: float, total: float) -> Step:
-        assert self._grey is not None
-        self._intervals = [*self._intervals[-11:], max(1e-3, now - self._time_s)]
-        interval = float(np.mean(self._intervals))
+    def _measure(self, grey: Grey, now: float, total: float) -> Step | None:
+        """None where the picture is cut: nothing of what was there explains what is there now."""
+        before, after = self._half, _halved(grey)
+        assert self._grey is not None and before is not None
+        interval = float(np.mean([*self._intervals, max(1e-3, now - self._time_s)]))
+        per_second = np.float32(1.0 / (grey.shape[1] * interval))
         raw = self._dis.calc(self._grey, grey, None)
-        half = (max(2, grey.shape[1] // 2), max(2, grey.shape[0] // 2))
-        moved = cv2.resize(raw, half, interpolation=cv2.INTER_AREA) / np.float32(grey.shape[1] * interval)
-        camera, field_of_camera, fit = _camera(moved)
-        mean, deviation = cv2.meanStdDev(grey)
-        difference = cv2.resize(cv2.absdiff(grey, self._grey), half, interpolation=cv2.INTER_AREA)
-        velocity = (moved - field_of_camera) * _evidence(difference)[..., None]
+        pixels = cv2.resize(raw, (after.shape[1], after.shape[0]), interpolation=cv2.INTER_AREA)
+        unmoved, moved = cv2.absdiff(before, after), _difference(before, after, pixels / 2)
+        self._half = after
+        if _is_cut(unmoved, moved):
+            return None
+        self._intervals = [*self._intervals[-11:], max(1e-3, now - self._time_s)]
+        camera, followed, fit = _camera(pixels * per_second)
+        change = _difference(before, after, followed / (2 * per_second))
+        if float(np.minimum(change, 6.0).mean()) > 0.92 * float(np.minimum(unmoved, 6.0).mean()):
+            camera, followed, change = (0.0, 0.0, 0.0, 0.0), np.zeros_like(followed), unmoved
+        velocity = (pixels * per_second - followed) * _trust(change, moved)[..., None]
+        speed = cv2.magnitude(velocity[..., 0], velocity[..., 1])
+        mean, spread = (float(part[0, 0]) / 255.0 for part in cv2.meanStdDev(after))
         return Step(
-            self._time_s,
-            now,
-            velocity,
-            cv2.magnitude(velocity[..., 0], velocity[..., 1]),
-            camera,
-            difference.astype(np.float32) / 255.0,
-            total / 255.0,
-            float(mean[0, 0]) / 255.0,
-            float(deviation[0, 0]) / 255.0,
-            fit,
+            self._time_s, now, velocity, speed, camera, change / np.float32(255.0), total / 255.0, mean, spread, fit
         )
 
 
-def _evidence(difference: NDArray[np.uint8]) -> Floats:
-    """0 where the picture did not change enough for the flow to be more than a guess, 1 where it clearly did."""
-    around = cv2.blur(difference.astype(np.float32), (5, 5))
-    return np.clip((around - 2.0) / 6.0, 0.0, 1.0).astype(np.float32)
+def _is_cut(unmoved: Floats, moved: Floats) -> bool:
+    """Most of the picture changed a good deal and no flow explains it."""
+    changed = unmoved > 12.0
+    return float(changed.mean()) > 0.45 and float(moved[changed].mean()) > 0.6 * float(unmoved[changed].mean())
+
+
+def _halved(grey: Grey) -> Floats:
+    size = (max(2, grey.shape[1] // 2), max(2, grey.shape[0] // 2))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _difference(before: Floats, after: Floats, pixels: Floats) -> Floats:
+    """How unlike two pictures are, in grey levels, once ``after`` is brought back by a flow in pixels."""
+    height, width = before.shape
+    x, y = pixels_of(height, width)
+    back = cv2.remap(after, x + pixels[..., 0], y + pixels[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.absdiff(before, back)  # type: ignore[no-any-return]
+
+
+def _trust(unmoved: Floats, moved: Floats) -> Floats:
+    """0 where the flow is a guess, 1 where it explains away a clear change of the picture."""
+    before, after = cv2.blur(unmoved, (5, 5)), cv2.blur(moved, (5, 5))
+    explained = np.clip(2.0 * (before - after) / (before + 1.0), 0.0, 1.0)
+    return np.asarray(np.clip((before - 2.0) / 6.0, 0.0, 1.0) * explained, dtype=np.float32)
 
 
 def _dense() -> cv2.DISOpticalFlow:
     flow: cv2.DISOpticalFlow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     flow.setFinestScale(1)
+    flow.setGradientDescentIterations(12)
+    flow.setVariationalRefinementIterations(0)
     return flow
 
 
 def _camera(moved: Floats) -> tuple[tuple[float, float, float, float], Floats, float]:
     """The similarity that most of the picture follows, its field, and the share of the picture that follows it."""
     height, width = moved.shape[:2]
-    x, y = _axes(height, width, 4)
-    sample = moved[2::4, 2::4][: x.shape[0], : x.shape[1]]
-    u, v = sample[..., 0].ravel(), sample[..., 1].ravel()
-    x, y = x.ravel(), y.ravel()
-    one, zero = np.ones_like(x), np.zeros_like(x)
-    rows = np.concatenate([np.stack([one, zero, x, -y], 1), np.stack([zero, one, y, x], 1)]).astype(np.float64)
-    seen = np.concatenate([u, v]).astype(np.float64)
-    model = np.array([np.median(u), np.median(v), 0.0, 0.0])
-    weights = np.ones_like(u, dtype=np.float64)
-    for _ in range(4):
+    rows = _sample_rows(height, width)
+    sample = moved[2::5, 2::5]
+    seen = np.concatenate([sample[..., 0].ravel(), sample[..., 1].ravel()]).astype(np.float64)
+    count = seen.size // 2
+    model = np.array([_median(seen[:count]), _median(seen[count:]), 0.0, 0.0])
+    far = np.zeros(count)
+    for _ in range(3):
         off = seen - rows @ model
-        far = np.hypot(off[: u.size], off[u.size :])
-        scale = max(float(np.median(far)), 0.01)
-        weights = 1.0 / (1.0 + (far / (2.0 * scale)) ** 2)
-        both = np.concatenate([weights, weights])
-        weighted = rows * both[:, None]
-        model = np.linalg.solve(rows.T @ weighted + 1e-4 * np.eye(4), weighted.T @ seen)
-    gx, gy = _axes(height, width, 1)
+        far = np.sqrt(off[:count] ** 2 + off[count:] ** 2)
+        weights = 1.0 / (1.0 + (far / (2.0 * max(_median(far), 0.01))) ** 2)
+        weighted = rows.T * np.concatenate([weights, weights])
+        model = np.linalg.solve(weighted @ rows + _STEADY, weighted @ seen)
+    x, y = _axes(height, width)
     dx, dy, zoom, roll = (np.float32(part) for part in model)
-    whole = np.stack([dx + zoom * gx - roll * gy, dy + zoom * gy + roll * gx], axis=-1).astype(np.float32)
-    fit = float((far < FLOOR).mean())
-    return (float(dx), float(dy), float(zoom), float(roll)), whole, fit
+    field_of_view = np.dstack([dx + zoom * x - roll * y, dy + zoom * y + roll * x])
+    return (float(dx), float(dy), float(zoom), float(roll)), field_of_view, float((far < FLOOR).mean())
 
 
-def _axes(height: int, width: int, stride: int) -> tuple[Floats, Floats]:
-    """x and y of each sample in frame widths from the centre."""
-    offset = 2 if stride > 1 else 0
-    across = (np.arange(offset, width, stride) - width / 2) / width
-    down = (np.arange(offset, height, stride) - height / 2) / width
-    x, y = np.meshgrid(across.astype(np.float32), down.astype(np.float32))
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.partition(values, values.size // 2)[values.size // 2])
+
+
+@lru_cache(maxsize=8)
+def pixels_of(height: int, width: int) -> tuple[Floats, Floats]:
+    """Column and row of every pixel, float32 ``[height, width]`` each; not to be written to."""
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return x, y
+
+
+@lru_cache(maxsize=8)
+def _axes(height: int, width: int) -> tuple[Floats, Floats]:
+    """x and y of every pixel in frame widths from the centre."""
+    x, y = pixels_of(height, width)
+    return (x - np.float32(width / 2)) / np.float32(width), (y - np.float32(height / 2)) / np.float32(width)
+
+
+@lru_cache(maxsize=8)
+def _sample_rows(height: int, width: int) -> NDArray[np.float64]:
+    """What (dx, dy, zoom, roll) do to u, then v, of each sampled pixel: float64 ``[2n, 4]``."""
+    x, y = (axis[2::5, 2::5].ravel().astype(np.float64) for axis in _axes(height, width))
+    one, zero = np.ones_like(x), np.zeros_like(x)
+    return np.concatenate([np.stack([one, zero, x, -y], 1), np.stack([zero, one, y, x], 1)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +202,7 @@ class Brake:
 def brake(before: Step, after: Step) -> Brake:
     """Follow each point of ``before`` into ``after`` and see how much of its speed, along its way, is gone."""
     height, width = before.speed.shape
-    grid_x, grid_y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    grid_x, grid_y = pixels_of(height, width)
     lasted = np.float32(max(1e-3, before.end_s - before.start_s) * width)
     x, y = grid_x + before.velocity[..., 0] * lasted, grid_y + before.velocity[..., 1] * lasted
     later = cv2.remap(after.velocity, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

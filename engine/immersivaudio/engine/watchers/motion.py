@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish
+from immersivaudio.engine.watchers._courses import Courses, Pass
 from immersivaudio.engine.watchers._flow import WIDTH, Flow
 from immersivaudio.engine.watchers._impacts import Contact, Contacts, judge
+from immersivaudio.engine.watchers._stretches import Stretch, Stretches
 
 
 @dataclass(slots=True)
@@ -18,14 +20,45 @@ class _Session:
     clip: Clip
     flow: Flow = field(default_factory=Flow)
     contacts: Contacts = field(default_factory=Contacts)
+    courses: Courses = field(default_factory=Courses)
+    stretches: Stretches = field(default_factory=Stretches)
 
     def see(self, frame: Frame) -> None:
         step = self.flow.step(frame)
         if step is not None:
             self.contacts.see(step)
+            self.courses.see(step)
+            self.stretches.see(step)
 
     def finish(self) -> Sequence[Sighting]:
-        return [_impact(contact) for contact in judge(self.contacts.found)]
+        camera, movement, stillness = self.stretches.finish()
+        found = [_impact(contact) for contact in judge(self.contacts.found)]
+        found += [_passby(one) for one in self.courses.finish()]
+        found += [_stretch("camera", one, {"kind": one.kind}) for one in camera]
+        found += [_stretch("movement", one, {}) for one in movement]
+        found += [_stretch("still", one, {}) for one in stillness]
+        return sorted(found, key=lambda sighting: sighting.span.start_s)
+
+
+def _stretch(label: str, one: Stretch, words: Mapping[str, float | str]) -> Sighting:
+    values = {**words, **{key: round(value, 4) for key, value in one.values.items()}}
+    span = Span.between(tidy(Fraction(one.start_s)), tidy(Fraction(one.end_s)))
+    return Sighting("motion", label, span, round(one.confidence, 3), values=values)
+
+
+def _passby(one: Pass) -> Sighting:
+    values: dict[str, float | str] = {
+        "from_x": round(float(one.start[0]), 4),
+        "from_y": round(float(one.start[1]), 4),
+        "to_x": round(float(one.end[0]), 4),
+        "to_y": round(float(one.end[1]), 4),
+        "closest_s": round(one.closest_s, 4),
+        "size": round(one.size, 4),
+        "speed": round(one.speed, 4),
+        "count": float(one.count),
+    }
+    span = Span.between(tidy(Fraction(one.start_s)), tidy(Fraction(one.end_s)))
+    return Sighting("motion", "passby", span, round(one.confidence, 3), values=values)
 
 
 def _impact(contact: Contact) -> Sighting:
