@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Probing, decoding and muxing, with the real ffmpeg, on good files and on bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import manifest
+
+from immersivaudio.engine import media
+from immersivaudio.engine.bwf import WavWriter
+from immersivaudio.engine.cue import Span
+from immersivaudio.engine.errors import CancelledError, MediaError, RequestError
+from immersivaudio.engine.watchers import FrameWish
+
+CLIPS = [entry for entry in manifest()["video"] if "corrupt" not in entry["tags"]]
+
+
+def clicks(path: Path, at_s: tuple[float, ...], seconds: float, channels: int = 2) -> Path:
+    """A float WAV that is silent but for one full sample at each of ``at_s``."""
+    sound = np.zeros((channels, round(seconds * 48_000)), np.float32)
+    for moment in at_s:
+        sound[:, round(moment * 48_000)] = 0.9
+    with WavWriter(path, channels) as writer:
+        writer.write(sound)
+    return path
+
+
+@pytest.mark.parametrize("entry", CLIPS, ids=[Path(entry["file"]).name for entry in CLIPS])
+def test_real_clips_are_what_the_manifest_says(entry: dict, shared: Path) -> None:
+    found = media.probe(shared / "media" / entry["file"])
+    turned = abs(entry.get("rotation", 0)) % 180 == 90
+    size = (entry["height"], entry["width"]) if turned else (entry["width"], entry["height"])
+    assert (found.video[0].width, found.video[0].height) == size
+    assert found.video[0].rate == Fraction(entry["fps_fraction"])
+    assert float(found.duration_s) == pytest.approx(entry["duration"], abs=0.13)
+    assert bool(found.audio) == entry["has_audio"]
+    if found.audio:
+        assert (found.audio[0].rate_hz, found.audio[0].channels) == (entry["audio_rate"], entry["audio_channels"])
+
+
+@pytest.mark.parametrize("entry", CLIPS, ids=[Path(entry["file"]).name for entry in CLIPS])
+def test_every_frame_of_real_clips_comes_once_and_in_order(entry: dict, shared: Path) -> None:
+    path = shared / "media" / entry["file"]
+    found = media.probe(path)
+    times = [frame.time_s for frame in media.frames(path, None, FrameWish(32))]
+    assert times == sorted(set(times))
+    assert times[0] == 0
+    assert len(times) == pytest.approx(float(found.duration_s * found.video[0].rate), abs=2)
+
+
+def test_frames_of_a_range_are_the_same_frames(ball: Path) -> None:
+    whole = {frame.time_s: frame.rgb for frame in media.frames(ball, None, FrameWish(64))}
+    part = list(media.frames(ball, Span(Fraction(2), Fraction(1)), FrameWish(64)))
+    assert [frame.time_s for frame in part] == [Fraction(50 + i, 25) for i in range(25)]
+    assert all(np.array_equal(frame.rgb, whole[frame.time_s]) for frame in part)
+
+
+def test_a_rate_wish_keeps_true_timestamps(ball: Path) -> None:
+    times = [frame.time_s for frame in media.frames(ball, None, FrameWish(32, 12.5))]
+    assert times[:3] == [0, Fraction(2, 25), Fraction(4, 25)]
+
+
+def test_rotation_is_applied(shared: Path) -> None:
+    frame = next(iter(media.frames(shared / "media/video/ultra-short-portrait.mov", None, FrameWish(90))))
+    assert frame.rgb.shape == (160, 90, 3)
+
+
+def test_seeking_into_a_lying_table_of_key_frames_gives_the_true_picture(shared: Path) -> None:
+    path = shared / "media/video/bird-cockatoo-seek-trap.mp4"
+    whole = {f.time_s: f.rgb.astype(int) for f in media.frames(path, None, FrameWish(64))}
+    for frame in media.frames(path, Span(Fraction(6), Fraction(1)), FrameWish(64)):
+        assert np.abs(frame.rgb - whole[frame.time_s]).mean() < 1
+
+
+def test_sound_is_exact_to_the_sample(tmp_path: Path) -> None:
+    path = clicks(tmp_path / "clicks.wav", (0.5, 1.25), 2.0)
+    sound = np.concatenate(list(media.sound(path, Span(Fraction(1, 4), Fraction(3, 2)))), axis=1)
+    assert sound.shape == (2, 72_000)
+    assert np.flatnonzero(sound[0]).tolist() == [12_000, 48_000]
+
+
+def test_sound_beyond_the_end_is_silence_of_the_right_length(tmp_path: Path) -> None:
+    path = clicks(tmp_path / "clicks.wav", (0.5,), 1.0)
+    sound = np.concatenate(list(media.sound(path, Span(Fraction(0), Fraction(3)))), axis=1)
+    assert sound.shape == (2, 144_000)
+    assert not sound[:, 48_000:].any()
+
+
+def test_muxing_copies_the_picture_and_keeps_sync(ball: Path, tmp_path: Path) -> None:
+    wav = clicks(tmp_path / "mix.wav", (1.0, 3.0), 5.0)
+    out = tmp_path / "out.mkv"
+    media.mux(ball, wav, out, audio_codec="flac")
+    before = [frame.rgb for frame in media.frames(ball, None, FrameWish(64))]
+    after = [frame.rgb for frame in media.frames(out, None, FrameWish(64))]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    sound = np.concatenate(list(media.sound(out, None)), axis=1)
+    assert np.flatnonzero(np.abs(sound[0]) > 0.5).tolist() == [48_000, 144_000]
+
+
+@pytest.mark.parametrize("ending", sorted(media.VIDEO_CONTAINERS - {"webm", "mxf"}))
+def test_every_container_takes_an_h264_picture(ball: Path, tmp_path: Path, ending: str) -> None:
+    out = tmp_path / f"out.{ending}"
+    media.mux(ball, clicks(tmp_path / "mix.wav", (1.0,), 5.0), out)
+    made = media.probe(out)
+    assert made.video[0].codec == "h264"
+    assert float(made.duration_s) == pytest.approx(5.0, abs=0.1)
+
+
+def test_a_container_that_refuses_leaves_nothing(ball: Path, tmp_path: Path) -> None:
+    wav = clicks(tmp_path / "mix.wav", (1.0,), 5.0)
+    with pytest.raises(MediaError, match="could not be written"):
+        media.mux(ball, wav, tmp_path / "out.webm", audio_codec="aac")
+    assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
+    with pytest.raises(RequestError, match="No container"):
+        media.mux(ball, wav, tmp_path / "out.banana")
+
+
+BAD = {
+    "empty.mp4": (b"", "is empty"),
+    "words.mp4": (b"just some words, no video at all\n" * 50, "cannot be read"),
+    "list.m3u8": (b"#EXTM3U\n#EXTINF:10,\n/etc/passwd\n", "playlist"),
+    "disguised.mp4": (b"ffconcat version 1.0\nfile /etc/passwd\n", "playlist"),
+    "dash.mp4": (b"<MPD xmlns='urn:mpeg:dash:schema:mpd:2011'></MPD>", "playlist"),
+    "still.mp4": (b"\x89PNG\r\n\x1a\n" + bytes(64), "still image"),
+    "noise.mkv": (np.random.default_rng(1).bytes(20_000), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files_are_refused_in_a_sentence(name: str, tmp_path: Path) -> None:
+    content, said = BAD[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=said) as caught:
+        media.probe(path)
+    assert name in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_concat_script_opens_nothing_else(ball: Path, tmp_path: Path) -> None:
+    """ffmpeg's own concat script, also with a comment before its signature, must not lead to the other file."""
+    path = tmp_path / "script.mp4"
+    path.write_text(f"# a comment\nffconcat version 1.0\nfile '{ball}'\n")
+    with pytest.raises(MediaError):
+        media.probe(path)
+
+
+def test_missing_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="was not found"):
+        media.probe(tmp_path / "nothing.mp4")
+    with pytest.raises(MediaError):
+        media.probe(tmp_path)
+
+
+def test_a_truncated_file_is_refused_or_read_as_far_as_it_goes(ball: Path, tmp_path: Path) -> None:
+    whole = ball.read_bytes()
+    for share in (0.1, 0.5, 0.9):
+        path = tmp_path / f"cut{share}.mp4"
+        path.write_bytes(whole[: int(len(whole) * share)])
+        try:
+            assert sum(1 for _ in media.frames(path, None, FrameWish(32))) > 0
+        except MediaError as error:
+            assert path.name in error.message
+
+
+def test_cancel_stops_the_decoder(ball: Path) -> None:
+    with pytest.raises(CancelledError):
+        list(media.frames(ball, None, FrameWish(32), lambda: True))
+
+
+def test_drawing_refuses_a_folder_that_is_not_there(draw: Callable[..., Path], tmp_path: Path) -> None:
+    with pytest.raises((MediaError, OSError)):
+        media.encode_pictures((np.zeros((64, 64, 3), np.uint8) for _ in range(3)), tmp_path / "no/x.mp4", Fraction(25))
