@@ -64,10 +64,10 @@ def conform(
 
 def from_json(
     text: str,
-    name: str = "",
-    folder: Path | None = None,
     media_by_url: Mapping[str, Path] = _NOTHING,
     prober: Prober = media.probe,
+    folder: Path | None = None,
+    name: str = "",
 ) -> tuple[otio.schema.Timeline, Edit]:
     """OTIO JSON as it comes over the wire; see :func:`read`."""
     grumbles = Grumbles()
