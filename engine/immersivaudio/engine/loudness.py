@@ -113,6 +113,11 @@ def _interpolator() -> NDArray[np.float32]:
     return np.array([phase / phase.sum() for phase in phases], np.float32)
 
 
+def largest(block: NDArray[np.floating]) -> float:
+    """The largest magnitude in ``block``; 0 when it is empty."""
+    return max(float(block.max(initial=0.0)), -float(block.min(initial=0.0)))
+
+
 # No value between samples exceeds the largest of its taps by more than this factor.
 _REACH = float(np.abs(_interpolator()).sum(axis=1).max())
 
@@ -123,7 +128,11 @@ def peaks_above(block: NDArray[np.floating], floor: float) -> tuple[NDArray[np.i
     A true peak belongs to the stretch between a sample and the next; the first sample looked at is LATENCY, the last
     ``n - TAPS + LATENCY``. Everywhere else the taps together cannot reach ``floor``.
     """
-    loud = np.abs(block).max(axis=0) > floor / _REACH
+    if largest(block) * _REACH <= floor:
+        return np.zeros(0, np.intp), np.zeros(0, np.float32)
+    loud = np.zeros(block.shape[1], bool)
+    for channel in block:
+        loud |= np.abs(channel) > floor / _REACH
     heard = np.concatenate([[0], np.cumsum(loud)])
     starts = np.flatnonzero(heard[TAPS:] > heard[:-TAPS])
     windows = np.lib.stride_tricks.sliding_window_view(block, TAPS, axis=1)[:, starts]
@@ -141,7 +150,7 @@ class TruePeakMeter:
 
     def push(self, block: Block) -> None:
         """Hear float32 ``[channels, n]``."""
-        self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+        self.peak = max(self.peak, largest(block))
         joined = np.concatenate([self._tail, block], axis=1)
         self._tail = joined[:, -(TAPS - 1) :]
         for first in range(0, block.shape[1], _CHUNK):

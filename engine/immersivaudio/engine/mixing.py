@@ -19,7 +19,7 @@ from immersivaudio.engine import bwf, curves, levels, limiter
 from immersivaudio.engine.audio import Block, amplitude, decibels
 from immersivaudio.engine.cue import GENERATED_STEMS, SAMPLE_RATE_HZ, CueSheet, GainPoint, Stem, Take, samples_at
 from immersivaudio.engine.errors import CancelledError, MediaError, RequestError, ResultError
-from immersivaudio.engine.loudness import LoudnessMeter, TruePeakMeter
+from immersivaudio.engine.loudness import LoudnessMeter, TruePeakMeter, largest
 from immersivaudio.engine.mix_checks import check_result
 from immersivaudio.engine.placing import Voice, place, render
 
@@ -257,7 +257,7 @@ def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, float | None]:
     """The master gain and limiter for ``target``, and the loudness they aim at (None: none in particular)."""
     ear, heard = _Ear(), set[Stem]()
     for _, count, blocks in desk.blocks(0.0, 0.35):
-        heard |= {stem for stem, block in blocks.items() if np.abs(block).max() > _HEARD}
+        heard |= {stem for stem, block in blocks.items() if largest(block) > _HEARD}
         ear.hear(_summed(blocks, count))
     lufs, peak_db, _ = ear.finish()
     wanted = levels.wanted_gain_db(target, lufs, beds_only=heard <= {Stem.AMBIENCE})
