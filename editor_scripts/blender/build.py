@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Builds the extension's zip: ``python editor_scripts/blender/build.py [FOLDER]`` (``dist`` when not said)."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BRIDGE = ("effect.py", "host.py", "stdio.py")
+LICENCES = {"LICENSE": ROOT / "LICENSE", "bridge/LICENSE": ROOT / "bridge" / "LICENSE"}
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def contents() -> dict[str, bytes]:
+    """Every file of the extension by its name in the zip: the add-on, and the bridge's standard-library half."""
+    own = [path for path in sorted(HERE.glob("*.py")) if path.name != "build.py"]
+    files = {path.name: path.read_bytes() for path in (*own, HERE / "blender_manifest.toml")}
+    source = ROOT / "bridge" / "immersivaudio" / "bridge"
+    files["bridge/__init__.py"] = b"# SPDX-License-Identifier: Apache-2.0\n"
+    files.update({f"bridge/{name}": (source / name).read_bytes() for name in BRIDGE})
+    files.update({name: path.read_bytes() for name, path in LICENCES.items()})
+    return files
+
+
+def build(folder: Path) -> Path:
+    """Write ``immersivaudio-VERSION.zip`` into ``folder``: the same bytes for the same sources."""
+    manifest = tomllib.loads((HERE / "blender_manifest.toml").read_text())
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{manifest['id']}-{manifest['version']}.zip"
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in sorted(contents().items()):
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED)
+    return target
+
+
+if __name__ == "__main__":
+    print(build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"))

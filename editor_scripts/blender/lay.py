@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Finished lanes as sound strips on channels that were free, and the way back."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import bpy
+
+from . import compat
+from .bridge.host import GainPoint, HostError, Lane, LaneClip, Receipt
+from .gather import MARK
+
+COLOURS = {"ambience": "COLOR_04", "foley": "COLOR_02", "effects": "COLOR_01", "music": "COLOR_06"}
+STEP_DB = 3.0
+LOUDEST = 100.0
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where and in which edit a result belongs: the frame that is its zero, the rate, its id and folder."""
+
+    first_frame: int
+    rate: Fraction
+    result: str
+    folder: str
+    made: float
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A clip in whole frames: its sound begins at ``content``, it is heard in ``[start, end)``; ``late_s`` is what
+    the sound must wait beyond the whole frame, at most half a frame either way."""
+
+    clip: LaneClip
+    content: int
+    start: int
+    end: int
+    late_s: Fraction
+
+
+def placements(clips: Sequence[LaneClip], first_frame: int, rate: Fraction) -> list[Placement]:
+    """Clips of one lane in whole frames, without overlap. A clip takes the whole frame in which it begins, so that
+    no attack is cut; the one before gives that frame up."""
+    placed = []
+    for number, clip in enumerate(clips):
+        zero = first_frame + (clip.start_s - clip.source_offset_s) * rate
+        content = math.floor(zero + Fraction(1, 2))
+        end = math.ceil(first_frame + clip.end_s * rate)
+        if number + 1 < len(clips):
+            end = min(end, math.floor(first_frame + clips[number + 1].start_s * rate))
+        start = math.floor(first_frame + clip.start_s * rate)
+        placed.append(Placement(clip, content, start, max(end, start + 1), (zero - content) / rate))
+    return placed
+
+
+def lay(scene, lanes: Iterable[Lane], origin: Origin) -> Receipt:
+    """Place every clip, then count what is really there."""
+    editor = scene.sequence_editor_create()
+    wanted, placed, problems = 0, 0, []
+    for lane in lanes:
+        wanted += len(lane.clips)
+        spots = placements(lane.clips, origin.first_frame, origin.rate)
+        if not spots:
+            continue
+        channel = _free_channel(editor, lane.name, spots[0].start, spots[-1].end)
+        if channel is None:
+            problems.append(f"No channel is free for {lane.name}: free one and score again.")
+            continue
+        for spot in spots:
+            problem = _place(scene, channel, spot, lane, origin)
+            problems.extend([problem] if problem else [])
+            placed += not problem
+    return Receipt(placed, wanted, tuple(dict.fromkeys(problems)))
+
+
+def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> str:
+    """Make one strip; what went wrong, or nothing."""
+    clip = spot.clip
+    strips = compat.strips_of(scene.sequence_editor)
+    try:
+        strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=channel, frame_start=spot.content)
+    except RuntimeError as error:
+        return f"{clip.name}: {error}".strip()
+    _share_sound(strip, strips)
+    compat.set_handles(strip, spot.start, spot.end)
+    late = _delay(strip, spot.late_s)
+    strip.color_tag = COLOURS.get(lane.stem, "NONE")
+    strip.show_waveform = True
+    strip.select = False
+    strip[MARK] = json.dumps(_label(clip, lane, origin))
+    _level(scene, strip, spot, origin.rate)
+    if (strip.channel, compat.start_of(strip), compat.end_of(strip)) != (channel, spot.start, spot.end):
+        strips.remove(strip)
+        return f"{clip.name} could not be placed at frame {spot.start}."
+    return late
+
+
+def _label(clip: LaneClip, lane: Lane, origin: Origin) -> dict:
+    return {
+        "result": origin.result,
+        "made": origin.made,
+        "folder": origin.folder,
+        "lane": lane.name,
+        "stem": lane.stem,
+        "clip": clip.to_json(),
+        "first_frame": origin.first_frame,
+    }
+
+
+def _share_sound(strip, strips) -> None:
+    """Let strips cut from one file share one sound, so that it is held and drawn once."""
+    own = strip.sound
+    ours = (other for other in strips if other != strip and MARK in other and other.type == "SOUND" and other.sound)
+    shared = next((other.sound for other in ours if other.sound.filepath == own.filepath), own)
+    if shared != own:
+        strip.sound = shared
+        bpy.data.sounds.remove(own)
+
+
+def _delay(strip, late_s: Fraction) -> str:
+    """Place the sound between frames, where this Blender can; what is lost where it cannot."""
+    if abs(late_s) < Fraction(1, 1_000_000):
+        return ""
+    if compat.HAS_SOUND_OFFSET:
+        strip.sound_offset = float(late_s)
+    return ""
+
+
+def _level(scene, strip, spot: Placement, rate: Fraction) -> None:
+    points = spot.clip.gain_curve
+    strip.volume = _linear(spot.clip.gain_db + (points[0].gain_db if points else 0.0))
+    if len({point.gain_db for point in points}) < 2:
+        return
+    for point in smooth(points):
+        strip.volume = _linear(spot.clip.gain_db + point.gain_db)
+        strip.keyframe_insert("volume", frame=float(spot.start + Fraction(point.at_s) * rate))
+    curve = _volume_curve(scene, strip)
+    for key in curve.keyframe_points if curve else ():
+        key.interpolation = "LINEAR"
+
+
+def _volume_curve(scene, strip):
+    path = strip.path_from_id("volume")
+    return next((curve for curve in compat.curves_of(scene) or () if curve.data_path == path), None)
+
+
+def smooth(points: Sequence[GainPoint]) -> list[GainPoint]:
+    """More points between those that lie far apart: Blender runs straight in volume, a gain curve in decibels."""
+    result = [points[0]]
+    for before, after in itertools.pairwise(points):
+        steps = max(1, math.ceil(abs(after.gain_db - before.gain_db) / STEP_DB))
+        for step in range(1, steps + 1):
+            part = step / steps
+            at_s = before.at_s + (after.at_s - before.at_s) * part
+            result.append(GainPoint(at_s, before.gain_db + (after.gain_db - before.gain_db) * part))
+    return result
+
+
+def _linear(gain_db: float) -> float:
+    return min(10 ** (gain_db / 20), LOUDEST)
+
+
+def _free_channel(editor, name: str, start: int, end: int) -> int | None:
+    """A channel of ours of that name with room, else the lowest empty one above every strip, else any with room."""
+    used: dict[int, list] = {}
+    for strip in compat.strips_of(editor):
+        used.setdefault(strip.channel, []).append(strip)
+    channels = [number for number in range(1, compat.USABLE_CHANNELS + 1) if not editor.channels[number].lock]
+    above = max(used, default=0) + 1
+    own = [n for n in channels if editor.channels[n].name == name and all(MARK in s for s in used.get(n, ()))]
+    empty = [n for n in channels if n >= above] + [n for n in channels if n not in used]
+    for number in (*own, *empty, *channels):
+        free = all(compat.end_of(strip) <= start or compat.start_of(strip) >= end for strip in used.get(number, ()))
+        if free:
+            if number not in used:
+                editor.channels[number].name = name
+            return number
+    return None
+
+
+def label_of(strip) -> dict:
+    """What was written on a strip of ours; empty for a strip that is not."""
+    try:
+        return json.loads(strip[MARK])
+    except (KeyError, TypeError, ValueError):
+        return {}
+
+
+def last_result(scene) -> str:
+    """The id of the newest result in the edit; empty where there is none."""
+    labels = [label_of(strip) for strip in compat.all_strips(scene)]
+    made = {label["result"]: label["made"] for label in labels if label}
+    return max(made, key=made.get, default="")
+
+
+def remove_result(scene, result: str) -> int:
+    """Take every strip of a result away, and our names off channels that are empty then; how many went."""
+    strips = compat.strips_of(scene.sequence_editor) if scene.sequence_editor else ()
+    ours = [strip for strip in strips if label_of(strip).get("result") == result]
+    if not ours:
+        return 0
+    names = {label_of(strip)["lane"] for strip in ours}
+    for strip in ours:
+        remove_strip(scene, strip)
+    used = {strip.channel for strip in strips}
+    for number in range(1, compat.USABLE_CHANNELS + 1):
+        channel = scene.sequence_editor.channels[number]
+        if channel.name in names and number not in used:
+            channel.name = f"Channel {number}"
+    return len(ours)
+
+
+def remove_strip(scene, strip) -> None:
+    """Take one strip away with the animation of its volume."""
+    curve = _volume_curve(scene, strip)
+    if curve is not None:
+        compat.curves_of(scene).remove(curve)
+    compat.strips_of(scene.sequence_editor).remove(strip)
+
+
+def replace_cue(scene, strip, lanes: Iterable[Lane], origin: Origin) -> Receipt:
+    """Put a new performance of one cue in the place of ``strip``; every other strip stays as it is.
+
+    Raises:
+        HostError: the new result does not hold that cue.
+    """
+    label = label_of(strip)
+    cue_id = label["clip"]["cue"].get("cue_id", "")
+    for lane in lanes:
+        clips = [clip for clip in lane.clips if clip.cue.get("cue_id") == cue_id and lane.stem == label["stem"]]
+        if clips:
+            channel = strip.channel
+            remove_strip(scene, strip)
+            spots = placements(clips, origin.first_frame, origin.rate)
+            problems = [problem for spot in spots if (problem := _place(scene, channel, spot, lane, origin))]
+            return Receipt(len(spots) - len(problems), len(spots), tuple(problems))
+    raise HostError("That cue is no longer on the sheet, so there is nothing to put in its place.")

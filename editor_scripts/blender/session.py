@@ -1,0 +1,273 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""One add-on's conversation with its bridge: connect, send, follow, lay. Everything here runs on Blender's main thread;
+:meth:`Session.poll` is called by a timer, and by hand where timers do not fire."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import compat, cues, lay, link, params
+from .bridge.effect import Effect, Param, value_from_json
+from .bridge.host import HostError, Lane, LinkError, Receipt, failure
+from .bridge.stdio import Link
+from .gather import Gathered
+
+CAPABILITIES = ("undo", "lanes", "gain-curves", *(("sub-frame",) if compat.HAS_SOUND_OFFSET else ()))
+_FILES = ("timeline.otio", "cues.json", "job.json")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A job that was sent: what for, for which scene, and where its result belongs. ``redo`` names a strip."""
+
+    goal: str
+    scene: str
+    request: Mapping[str, Any]
+    origin: lay.Origin
+    redo: str = ""
+    job: str = ""
+    sheet: Mapping[str, Any] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.origin.folder)
+
+
+@dataclass
+class Session:
+    """What the panel shows and the operators use."""
+
+    link: Link | None = None
+    engine: dict = field(default_factory=dict)
+    effects: dict[str, Effect] = field(default_factory=dict)
+    patches: dict[str, dict[str, Param]] = field(default_factory=dict)
+    task: Task | None = None
+    stage: str = ""
+    fraction: float = 0.0
+    message: str = ""
+    failed: bool = False
+    warnings: list[str] = field(default_factory=list)
+    receipt: Receipt | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self.link is not None and self.link.alive and bool(self.effects)
+
+    @property
+    def busy(self) -> bool:
+        return self.task is not None
+
+    def connect(self, preferences) -> None:
+        """Start the bridge and ask what the engine can do; the answers arrive in later polls.
+
+        Raises:
+            HostError: the bridge cannot be started.
+        """
+        self.close()
+        self._say("Connecting")
+        self.link = link.start(preferences)
+        host = {"name": "Blender", "version": bpy.app.version_string, "capabilities": list(CAPABILITIES)}
+        self._call("handshake", {"host": host}, self._shaken)
+
+    def close(self) -> None:
+        """End the bridge, and an engine that it started."""
+        for effect_id in self.effects:
+            params.unregister(effect_id)
+        if self.link is not None:
+            self.link.close()
+        self.link, self.effects, self.engine, self.task = None, {}, {}, None
+
+    def poll(self) -> None:
+        """Take what has come from the bridge and act on it."""
+        if self.link is None:
+            return
+        for event in self.link.poll():
+            self._heard(event["method"], event["params"])
+        if not self.link.alive:
+            self._lost()
+        _redraw()
+
+    def start(self, scene, goal: str, gathered: Gathered, request: Mapping[str, Any], folder: Path) -> None:
+        """Send a timeline: ``goal`` is ``spot`` or ``render``; ``request`` is what is sent beside it."""
+        origin = lay.Origin(gathered.first_frame, gathered.rate, uuid.uuid4().hex, str(folder), time.time())
+        self.warnings = list(gathered.warnings)
+        self.send(Task(goal, scene.name, {**request, "timeline": gathered.timeline}, origin))
+
+    def send(self, task: Task) -> None:
+        """Send a task.
+
+        Raises:
+            HostError: not connected, or another task is not done.
+        """
+        if not self.connected:
+            raise HostError("Connect to the engine first.")
+        if self.busy:
+            raise HostError("A job is running. Wait for it, or cancel it.")
+        self.task, self.receipt, self.fraction = task, None, 0.0
+        self._say("Sending")
+        self._call(task.goal, dict(task.request), self._accepted)
+
+    def cancel(self) -> None:
+        """Ask the engine to stop; it says when it has."""
+        if self.task is not None and self.task.job:
+            self._call("cancel", {"job": self.task.job}, lambda result: None)
+            self._say("Stopping")
+
+    def changed(self, effect_id: str, name: str) -> None:
+        """A person changed a param that others depend on."""
+        effect = self.effects.get(effect_id)
+        if effect is None or self.link is None:
+            return
+        instance = effect.instance(params.values(compat.scene_of(bpy.context), effect))
+        asked = {"effect": effect_id, "params": instance["params"], "changed": name}
+        self._call("instance_changed", asked, lambda patch: self._patch(effect, patch))
+
+    def _patch(self, effect: Effect, patch: Mapping[str, Any]) -> None:
+        changed = [Param.from_json(param) for param in patch.get("params", ())]
+        self.patches.setdefault(effect.id, {}).update({param.name: param for param in changed})
+        values = {name: value_from_json(value) for name, value in patch.get("values", {}).items()}
+        params.assign(compat.scene_of(bpy.context), effect, values)
+        if patch.get("message"):
+            self._say(patch["message"])
+
+    def _call(self, method: str, arguments: dict, then: Callable[[Any], None]) -> None:
+        def answered(result: Any, error: LinkError | None) -> None:
+            if error is not None:
+                self._fail(str(error))
+            else:
+                then(result)
+
+        self.link.call(method, arguments, answered)
+
+    def _shaken(self, engine: dict) -> None:
+        self.engine = engine
+        self._call("effects", {}, self._listed)
+
+    def _listed(self, effects: list) -> None:
+        for effect in effects:
+            self._call("describe", {"effect": effect["effect_id"]}, self._described)
+
+    def _described(self, described: dict) -> None:
+        effect = Effect.from_json(described)
+        params.register(effect, self.changed)
+        self.effects[effect.id] = effect
+        self._say(f"Connected to engine {self.engine.get('engine_version', '')}")
+
+    def _accepted(self, answer: dict) -> None:
+        if self.task is not None:
+            self.task = replace(self.task, job=str(answer["job"]))
+
+    def _heard(self, method: str, told: Mapping[str, Any]) -> None:
+        if self.task is None or told.get("job") != self.task.job:
+            return
+        if method == "progress":
+            self.stage, self.fraction = str(told.get("stage", "")), float(told.get("fraction", 0.0))
+            self._say(str(told.get("message") or self.stage))
+        elif method == "warning":
+            self.warnings.append(str(told["text"]))
+        elif method == "cue_sheet":
+            self.task = replace(self.task, sheet=told["cue_sheet"])
+        elif method == "failed":
+            self._fail(str(failure(told)))
+        elif method == "done":
+            self._done()
+
+    def _done(self) -> None:
+        if self.task.goal == "spot":
+            self._finish_spotting()
+        else:
+            self.task.folder.mkdir(parents=True, exist_ok=True)
+            self._say("Fetching")
+            self._call("result", {"job": self.task.job, "folder": self.task.origin.folder}, self._arrived)
+
+    def _finish_spotting(self) -> None:
+        task, scene = self.task, self._scene()
+        self.task = None
+        if scene is None:
+            return
+        keep(task)
+        cues.show(scene, task.sheet or {}, task.origin)
+        self._say(f"{len(scene.immersivaudio.cues)} cues")
+        bpy.ops.ed.undo_push(message="Immersivaudio: spot")
+
+    def _arrived(self, result: dict) -> None:
+        task, scene = self.task, self._scene()
+        self.task = None
+        if task is None or scene is None:
+            return
+        task = replace(task, sheet=result.get("cue_sheet") or task.sheet)
+        keep(task)
+        lanes = [Lane.from_json(lane) for lane in result["lanes"]]
+        try:
+            self.receipt = _put(scene, task, lanes)
+        except HostError as error:
+            self._fail(str(error))
+            return
+        self._say(str(self.receipt))
+        self.failed = not self.receipt.complete
+        bpy.ops.ed.undo_push(message=f"Immersivaudio: {task.goal}")
+
+    def _scene(self):
+        scene = bpy.data.scenes.get(self.task.scene) if self.task else None
+        if scene is None:
+            self._fail("The scene of that job is gone; its files are kept.")
+        return scene
+
+    def _lost(self) -> None:
+        self.link.close()
+        self.link = None
+        self._fail("The bridge has ended. Connect again.")
+
+    def _fail(self, message: str) -> None:
+        self.task, self.failed, self.message, self.fraction = None, True, message, 0.0
+
+    def _say(self, message: str) -> None:
+        self.message, self.failed = message, False
+
+
+def keep(task: Task) -> None:
+    """Write what a result came from beside it, so that one cue of it can be performed again."""
+    task.folder.mkdir(parents=True, exist_ok=True)
+    about = {name: value for name, value in task.request.items() if name not in ("timeline", "cue_sheet")}
+    for name, content in zip(_FILES, (task.request["timeline"], task.sheet or {}, about), strict=True):
+        (task.folder / name).write_text(json.dumps(content, indent=1))
+
+
+def kept(folder: Path) -> tuple[dict, dict, dict]:
+    """Timeline, cue sheet and request of a result, as :func:`keep` wrote them.
+
+    Raises:
+        HostError: they are not there any more.
+    """
+    try:
+        timeline, sheet, about = (json.loads((folder / name).read_text()) for name in _FILES)
+    except (OSError, ValueError):
+        raise HostError(f"What this was made from is no longer in {folder}. Score the edit again.") from None
+    return timeline, sheet, about
+
+
+def _put(scene, task: Task, lanes: list[Lane]) -> Receipt:
+    if not task.redo:
+        return lay.lay(scene, lanes, task.origin)
+    strip = next((strip for strip in compat.all_strips(scene) if strip.name == task.redo), None)
+    if strip is None:
+        raise HostError("The strip that was to be performed again is gone.")
+    return lay.replace_cue(scene, strip, lanes, task.origin)
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+
+
+session = Session()
