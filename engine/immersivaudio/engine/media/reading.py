@@ -180,8 +180,8 @@ def _sound_command(
     node = ffmpeg.input(local(source.path), **options)[str(stream.index)]
     if pick and max(pick) < stream.channels:
         sides = [pick[0]] if channels == 1 else [pick[0], pick[-1]]
-        layout = "mono" if channels == 1 else "stereo"
-        node = node.filter("pan", "|".join([layout, *(f"c{i}=c{side}" for i, side in enumerate(sides))]))
+        mapping = "|".join(f"{side}-{out}" for out, side in enumerate(sides))
+        node = node.filter("channelmap", map=mapping, channel_layout="mono" if channels == 1 else "stereo")
     node = node.filter(
         "aresample", rate_hz, **{"async": 1, "min_comp": 0.00002, "first_pts": samples_at(first, rate_hz)}
     )
