@@ -7,86 +7,124 @@ import itertools
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Scene, View, is_black, number
+from immersivaudio.engine.places import STRUCK_WORDS, named
+from immersivaudio.engine.witness import Testimony, hear
 
 _LEAD_S = Fraction(1, 20)
 _TAIL_S = {"impact.metal": Fraction(5, 2), "impact.glass": Fraction(3, 2), "footstep": Fraction(2, 5)}
 _USUAL_TAIL_S = Fraction(4, 5)
 _REFRACTORY_S = Fraction(12, 100)
-# People accept sound from about 45 ms early to 140 ms late as belonging to what they see (see ITU-R BT.1359).
-_EARLY_S, _LATE_S = -0.040, 0.140
-_LAG_NEAR_S = 0.050
-_WITNESS_STRENGTH = 0.25
+_HEARD_BONUS, _UNHEARD_SHARE, _WATER_SHARE = 0.25, 0.45, 0.4
+_RHYTHM_FROM, _RHYTHM_TO, _RHYTHM_S = 0.2, 0.42, (0.25, 1.5)
 _STEP_S = (0.28, 0.85)
 _STEPS_AT_LEAST = 4
 _WATERY = ("waterside", "shore", "underwater")
+_HEARD_ALONE = 0.5
+_NEAR_MOVEMENT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class _Hit:
-    """A visible contact and the recorded attack that confirms it, if any."""
+    """A contact, seen or (``sighting`` is then the attack itself) only heard, and the attack that confirms it."""
 
     sighting: Sighting
     scene: Scene
     at_s: Fraction
     onset: Sighting | None
+    confidence: float
+    note: str = ""
 
     @property
     def strength(self) -> float:
         return number(self.sighting.values, "strength", 0.5)
 
-    @property
-    def confidence(self) -> float:
-        base = self.sighting.confidence * (0.4 if self.scene.setting.id in _WATERY else 1.0)
-        return min(0.97, base + 0.25) if self.onset is not None else base
 
-
-def contacts(view: View, scenes: Sequence[Scene], least_strength: float) -> Iterator[Draft]:
-    """Drafts for every visible contact; steps of one walk are one draft with many sync points."""
-    hits = _thinned([hit for hit in _hits(view, scenes) if hit.strength >= least_strength])
+def contacts(view: View, scenes: Sequence[Scene], least_strength: float, description: str = "") -> Iterator[Draft]:
+    """Drafts for every contact; steps of one walk are one draft with many sync points."""
+    testimony = hear(view)
+    hits = [*_seen(testimony, scenes), *_only_heard(view, testimony, scenes)]
+    hits = _in_rhythm(_thinned([hit for hit in hits if hit.strength >= least_strength]))
     walks, single = _walks(hits)
     for walk in walks:
-        yield _steps(walk)
+        yield _steps(walk, description)
+    materials = _materials(single, description)
     for hit in single:
-        yield _blow(hit)
+        yield _blow(hit, *materials[hit.scene.span.start_s])
 
 
-def lag_s(impacts: Sequence[Sighting], onsets: Sequence[Sighting]) -> float | None:
-    """The constant lag of the recorded sound behind the picture, in seconds, where most impacts agree on one."""
-    gaps = [
-        float(onset.span.start_s - impact.span.start_s)
-        for impact in impacts
-        for onset in onsets
-        if -0.15 <= onset.span.start_s - impact.span.start_s <= 0.25
-    ]
-    if len(impacts) < 3 or not gaps:
-        return None
-    best = max(gaps, key=lambda gap: (sum(abs(other - gap) <= _LAG_NEAR_S for other in gaps), -abs(gap)))
-    near = [gap for gap in gaps if abs(gap - best) <= _LAG_NEAR_S]
-    return statistics.median(near) if len(near) >= max(3, 0.6 * len(impacts)) else None
-
-
-def _hits(view: View, scenes: Sequence[Scene]) -> Iterator[_Hit]:
-    onsets = [onset for onset in view.all("onset") if number(onset.values, "strength") >= _WITNESS_STRENGTH]
-    impacts = view.all("impact")
-    lag = lag_s(impacts, onsets)
-    for impact in impacts:
-        scene = next((scene for scene in scenes if scene.span.contains(impact.span.start_s)), None)
-        if scene is None or is_black(scene.look) or "test pattern" in scene.doubt:
+def _seen(testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
+    for index, impact in enumerate(testimony.impacts):
+        scene = _scene_of(scenes, impact)
+        if scene is None:
             continue
-        onset = _witness(impact, onsets, lag)
-        yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset)
+        onset, sure, note = testimony.partner.get(index), impact.confidence, ""
+        sure *= _WATER_SHARE if scene.setting.id in _WATERY else 1.0
+        if onset is not None:
+            sure, note = min(0.97, max(sure, 0.3) + _HEARD_BONUS), _timing(impact, onset)
+        elif testimony.consistent:
+            sure, note = (
+                sure * _UNHEARD_SHARE,
+                ", but the recording has nothing there, though it has the other contacts",
+            )
+        yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset, sure, note)
 
 
-def _witness(impact: Sighting, onsets: Sequence[Sighting], lag: float | None) -> Sighting | None:
-    low, high = (_EARLY_S, _LATE_S) if lag is None else (lag - 2 * _LAG_NEAR_S, lag + 2 * _LAG_NEAR_S)
-    near = [onset for onset in onsets if low <= onset.span.start_s - impact.span.start_s <= high]
-    return max(near, key=lambda onset: number(onset.values, "strength"), default=None)
+def _only_heard(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
+    """Attacks that the eyes missed, believed where the other attacks were contacts, they are as strong, and
+    something moves."""
+    if not testimony.consistent:
+        return
+    usual = statistics.median(number(onset.values, "strength") for onset in testimony.partner.values())
+    for onset in testimony.alone:
+        scene = _scene_of(scenes, onset)
+        moving = any(
+            row.span.contains(onset.span.start_s) and number(row.values, "level") >= _NEAR_MOVEMENT
+            for row in view.all("movement")
+        )
+        if scene is not None and moving and number(onset.values, "strength") >= 0.6 * usual:
+            yield _Hit(onset, scene, onset.span.start_s, onset, _HEARD_ALONE)
+
+
+def _scene_of(scenes: Sequence[Scene], sighting: Sighting) -> Scene | None:
+    for scene in scenes:
+        if (
+            scene.span.contains(sighting.span.start_s)
+            and not is_black(scene.look)
+            and "test pattern" not in scene.doubt
+        ):
+            return scene
+    return None
+
+
+def _timing(impact: Sighting, onset: Sighting) -> str:
+    lag_ms = 1000 * float(onset.span.start_s - impact.span.start_s)
+    side = "later" if lag_ms >= 0 else "earlier"
+    return f", and the recording has the attack {abs(lag_ms):.0f} ms {side}, which sets the time"
+
+
+def _in_rhythm(hits: Sequence[_Hit]) -> list[_Hit]:
+    """Doubtful contacts that fall into the rhythm of the sure ones are believed a little more."""
+    gaps = [float(after.at_s - before.at_s) for before, after in itertools.pairwise(hits)]
+    usual = statistics.median(gaps) if len(gaps) >= 3 else 0.0
+    if not _RHYTHM_S[0] <= usual <= _RHYTHM_S[1]:
+        return list(hits)
+    sure = [hit.at_s for hit in hits if hit.confidence >= _RHYTHM_TO]
+    return [_believed(hit, usual) if _fits_rhythm(hit, sure, usual) else hit for hit in hits]
+
+
+def _fits_rhythm(hit: _Hit, sure: Sequence[Fraction], usual: float) -> bool:
+    unsure = _RHYTHM_FROM <= hit.confidence < _RHYTHM_TO and "recording" not in hit.note
+    return unsure and any(abs(abs(float(hit.at_s - other)) - usual) < 0.2 * usual for other in sure)
+
+
+def _believed(hit: _Hit, usual: float) -> _Hit:
+    return replace(hit, confidence=_RHYTHM_TO, note=f"{hit.note}, and it falls into a rhythm of {usual:.2f} s")
 
 
 def _thinned(hits: Sequence[_Hit]) -> list[_Hit]:
@@ -124,10 +162,11 @@ def _middle(box: tuple[float, float, float, float]) -> float:
     return box[0] + box[2] / 2
 
 
-def _steps(walk: Sequence[_Hit]) -> Draft:
+def _steps(walk: Sequence[_Hit], description: str) -> Draft:
     first, last = walk[0], walk[-1]
-    sound = first.scene.setting.surface
-    gap = statistics.median(float(b.at_s - a.at_s) for a, b in itertools.pairwise(walk))
+    wished = [sound for sound in named(description, STRUCK_WORDS) if sound.startswith("footstep")]
+    sound = wished[0] if wished else first.scene.setting.surface
+    gap = statistics.median(float(after.at_s - before.at_s) for before, after in itertools.pairwise(walk))
     return Draft(
         sound,
         Span.between(first.at_s - _LEAD_S, last.at_s + _TAIL_S["footstep"]),
@@ -141,49 +180,60 @@ def _steps(walk: Sequence[_Hit]) -> Draft:
     )
 
 
-def _blow(hit: _Hit) -> Draft:
-    sound, material = _material(hit)
-    size = number(hit.sighting.values, "size", 0.4)
-    seen = float(hit.sighting.span.start_s)
+def _blow(hit: _Hit, sound: str, material: str) -> Draft:
+    at = float(hit.sighting.span.start_s)
+    seen = f"A contact is seen at {at:.2f} s (confidence {hit.sighting.confidence:.2f}, strength {hit.strength:.2f})"
+    if hit.sighting is hit.onset:
+        seen = f"The recording has a blow at {at:.2f} s like those that are seen, while something moves"
     return Draft(
         sound,
         Span.between(hit.at_s - _LEAD_S, hit.at_s + _TAIL_S.get(sound, _USUAL_TAIL_S)),
-        f"A contact is seen at {seen:.2f} s (confidence {hit.sighting.confidence:.2f}, strength {hit.strength:.2f})"
-        f"{_timing(hit)}; {material}.",
+        f"{seen}{hit.note}; {material}.",
         hit.confidence,
-        tuple(sighting.id for sighting in (hit.sighting, hit.onset) if sighting is not None),
+        tuple(dict.fromkeys(sighting.id for sighting in (hit.sighting, hit.onset) if sighting is not None)),
         (hit.at_s,),
-        {"strength": hit.strength, "size": size, "distance": _distance(hit)},
+        {
+            "strength": hit.strength,
+            "size": 0.25 + number(hit.sighting.values, "size", 0.15),
+            "distance": _distance(hit),
+        },
         pan=_pan(hit),
     )
 
 
-def _timing(hit: _Hit) -> str:
-    if hit.onset is None:
-        return ""
-    lag_ms = 1000 * float(hit.at_s - hit.sighting.span.start_s)
-    side = "later" if lag_ms >= 0 else "earlier"
-    return f", and the recording has the attack {abs(lag_ms):.0f} ms {side}, which sets the time"
+def _materials(hits: Sequence[_Hit], description: str) -> dict[Fraction, tuple[str, str]]:
+    """One material a scene, and why: your words, what glows, what the recording says, or a guess from the place."""
+    groups: dict[Fraction, list[_Hit]] = defaultdict(list)
+    for hit in hits:
+        groups[hit.scene.span.start_s].append(hit)
+    return {start: _material(group, description) for start, group in groups.items()}
 
 
-def _material(hit: _Hit) -> tuple[str, str]:
-    heard = _heard_material(hit.onset) if hit.onset is not None else ""
+def _material(hits: Sequence[_Hit], description: str) -> tuple[str, str]:
+    scene = hits[0].scene
+    for sound in named(description, STRUCK_WORDS):
+        if sound.startswith("impact"):
+            return sound, "the material follows your description"
+    if len(hits) >= 2 and scene.look.sees("fire") >= 0.2:
+        return "impact.metal", "something glows where it is struck, so the material is taken for hot metal"
+    heard = _heard_material([hit.onset for hit in hits if hit.onset is not None])
     if heard:
-        return heard, f"its recorded sound says {heard.split('.')[1]}"
-    sound = hit.scene.setting.struck
-    return sound, f"the material is a guess from the place ({hit.scene.setting.words})"
+        return heard, f"its recorded sound makes {heard.split('.')[1]} the best guess for the material"
+    return scene.setting.struck, f"the material is a guess from the place ({scene.setting.words})"
 
 
-def _heard_material(onset: Sighting) -> str:
-    """Material by the recorded attack's brightness and ring: metal and glass ring high, wood is short, cloth dull."""
-    centroid, ring = number(onset.values, "centroid_hz"), number(onset.values, "decay_s")
-    if centroid <= 0:
+def _heard_material(onsets: Sequence[Sighting]) -> str:
+    """Material by the attacks' usual brightness and ring: metal and glass ring high, wood is short, cloth dull."""
+    bright = [number(onset.values, "centroid_hz") for onset in onsets if "centroid_hz" in onset.values]
+    if not bright:
         return ""
+    centroid = statistics.median(bright)
+    ring = statistics.median(number(onset.values, "decay_s") for onset in onsets)
     if centroid > 2500 and ring > 0.12:
         return "impact.metal"
     if centroid > 4500:
         return "impact.glass"
-    return "impact.wood" if centroid > 900 else "impact.soft"
+    return "impact.wood" if centroid > 1200 else "impact.soft"
 
 
 def _pan(hit: _Hit) -> float:
@@ -191,8 +241,6 @@ def _pan(hit: _Hit) -> float:
 
 
 def _distance(hit: _Hit) -> float:
-    """Small things are taken for far ones: a tenth of the frame is near, a hundredth far."""
-    if hit.sighting.box is None:
-        return 0.3
-    area = max(1e-4, hit.sighting.box[2] * hit.sighting.box[3])
-    return max(0.05, min(0.8, 0.8 - area**0.5))
+    """Small movers are taken for far ones."""
+    share = number(hit.sighting.values, "size", 0.1)
+    return max(0.05, min(0.7, 0.6 - 1.2 * max(0.0, share) ** 0.5))

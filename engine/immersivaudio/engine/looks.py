@@ -16,8 +16,9 @@ _SEEN_SHARE = 0.2
 _CLEAR = 0.35
 _SHORT_S = Fraction(3, 2)
 _ALIKE = 0.85
+_SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
-_NO_PLACE = ("black", "testpattern", "unknown")
+_BEHIND_ALL = ("sky", "sand", "road")
 
 
 def number(values: Mapping[str, ParamValue], key: str, default: float = 0.0) -> float:
@@ -129,17 +130,20 @@ def _light(view: View, span: Span) -> dict[str, float]:
 
 def shots(view: View) -> list[Span]:
     """The shots of the picture on the record clock: in order, without overlap, nothing where nothing is seen."""
-    cuts = {sighting.span.start_s for sighting in view.all("shot")} | {
-        sighting.span.end_s for sighting in view.all("shot")
-    }
+    cuts = {sighting.span.start_s for sighting in view.all("shot")}
     found: list[Span] = []
     for clip in view.edit.picture:
-        ends = [clip.record.start_s, *sorted(cut for cut in cuts if clip.record.start_s < cut < clip.record.end_s)]
+        ends = [clip.record.start_s, *_inner(cuts, clip.record)]
         ends.append(clip.record.end_s)
         found += [Span.between(start, end) for start, end in itertools.pairwise(ends) if end > start]
     if not view.edit.picture and view.edit.duration_s > 0:
         found = [view.edit.record]
     return [span for span in (shot.overlap(view.edit.record) for shot in found) if span is not None]
+
+
+def _inner(cuts: Iterable[Fraction], record: Span) -> list[Fraction]:
+    """The cuts inside a clip; one in its last moments is the clip's own end, seen through rounding."""
+    return sorted(cut for cut in cuts if record.start_s + _SLIVER_S < cut < record.end_s - _SLIVER_S)
 
 
 def scenes(view: View, description: str = "") -> list[Scene]:
@@ -231,6 +235,9 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     if rival and look.sees(rival) > 0.8 * confidence > 0:
         doubt = f"{rival} is seen as well, which does not go with {best.words}"
         confidence *= 0.6
+    if best.main in _BEHIND_ALL and look.share.get("unknown", 0.0) > look.share.get(best.main, 0.0):
+        doubt = doubt or f"most of the picture is not {best.main}"
+        confidence *= 0.6
     if score <= 0 or confidence < 0.25:
         return AIR, max(look.sees("unknown"), 0.3), doubt or "nothing tells what place it is"
     return best, confidence, doubt
@@ -243,5 +250,5 @@ def _score(setting: Setting, presence: Mapping[str, float]) -> float:
     backing = sum(weight * presence.get(kind, 0.0) for kind, weight in setting.support.items())
     against = sum(0.3 * presence.get(kind, 0.0) for kind in setting.rivals)
     # Sky and bare ground are behind everything: alone they make a place, beside anything else they do not.
-    commonness = 0.55 if setting.main in ("sky", "sand", "road") else 1.0
+    commonness = 0.55 if setting.main in _BEHIND_ALL else 1.0
     return commonness * main + backing - against

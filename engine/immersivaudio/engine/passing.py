@@ -15,6 +15,7 @@ _PERSISTENCE, _PERSISTENCE_MOST_S = 0.35, Fraction(5, 2)
 _TALL = 0.8
 _FRAME_ASPECT = 16 / 9
 _VEHICLE_PLACES = {"road": 1.0, "street": 1.0, "air": 0.75, "snow": 0.5, "sand": 0.5, "green": 0.45, "sky": 0.7}
+_MISSED_PLACES = ("road", "street", "air", "sky")
 _CLOTH_PLACES = ("room", "air")
 _CLOTH_AT_LEAST_S = Fraction(1)
 
@@ -25,6 +26,26 @@ def passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
         scene = _scene_at(scenes, sighting.span.start_s + sighting.span.duration_s / 2)
         if scene is not None and not is_black(scene.look):
             yield _passby(sighting, scene)
+
+
+def missed_passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
+    """Movement that the tracker could not follow, between others that pass in the same place: probably one more."""
+    for scene in scenes:
+        passes = [row for row, _ in view.within("passby", scene.span)]
+        if not passes or scene.setting.id not in _MISSED_PLACES:
+            continue
+        usual_s = sum(float(row.span.duration_s) for row in passes) / len(passes)
+        for row, _ in view.within("movement", scene.span):
+            alike = 0.5 * usual_s <= float(row.span.duration_s) <= 2.5 * usual_s
+            if alike and not any(row.span.overlap(other.span) for other in passes):
+                yield _passby(_as_passby(row, passes), scene)
+
+
+def _as_passby(row: Sighting, passes: Sequence[Sighting]) -> Sighting:
+    like = max(passes, key=lambda other: other.confidence)
+    x = number(row.values, "x", 0.5)
+    values = {"from_x": x, "to_x": x, "size": number(like.values, "size", 0.05), "speed": number(like.values, "speed")}
+    return Sighting(row.watcher, "passby", row.span, min(0.6, 0.8 * like.confidence), None, values, row.id)
 
 
 def _scene_at(scenes: Sequence[Scene], moment_s: Fraction) -> Scene | None:
@@ -61,7 +82,7 @@ def _passby(sighting: Sighting, scene: Scene) -> Draft:
 
 
 def _vehicle(sighting: Sighting, scene: Scene) -> tuple[str, float, str]:
-    if scene.setting.id == "sky":
+    if scene.setting.id == "sky" and scene.confidence >= 0.5:
         return "passby.aircraft", _VEHICLE_PLACES["sky"], "against open sky it is taken for an aircraft"
     likely = _VEHICLE_PLACES.get(scene.setting.id, 0.3)
     if sighting.box is not None and sighting.box[3] > 0 and _FRAME_ASPECT * sighting.box[2] / sighting.box[3] < _TALL:

@@ -166,6 +166,16 @@ WISHED_SOUNDS: Mapping[str, tuple[str, ...]] = {
     "pour": ("pour", "pours", "pouring", "poured"),
     "cabin": ("car interior", "inside a car", "driving", "dashcam"),
 }
+STRUCK_WORDS: Mapping[str, tuple[str, ...]] = {
+    "impact.metal": ("metal", "iron", "steel", "anvil", "blacksmith", "forge", "sword", "pan", "pipe"),
+    "impact.glass": ("glass", "china", "cup", "cups", "mug", "plate", "plates", "dishes"),
+    "impact.stone": ("stone", "stones", "rock", "rocks", "brick", "concrete"),
+    "impact.wood": ("wooden", "plank", "planks", "table", "door", "board"),
+    "impact.soft": ("bag", "ball", "football", "soccer", "punch", "boxing", "pillow", "cushion", "body"),
+    "footstep.gravel": ("gravel", "snow", "sand", "beach", "leaves"),
+    "footstep.grass": ("grass", "lawn", "meadow"),
+    "footstep.hard": ("pavement", "floor", "corridor", "sidewalk", "stairs"),
+}  # fmt: skip
 
 
 def named(description: str, table: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

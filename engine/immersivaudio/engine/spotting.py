@@ -16,10 +16,11 @@ from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, SpeechSpan, 
 from immersivaudio.engine.drafting import Draft, cue_of
 from immersivaudio.engine.keeping import keep_edits
 from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
-from immersivaudio.engine.passing import passbys, rustle
+from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import silences, speech_spans
 
 _SURE_IN_SPEECH = 0.6
+_WORTH_SUGGESTING = 0.2
 _ROOM_FOR_ORIGINAL: dict[str, tuple[float, str]] = {
     "dialogue": (-4.0, "; lower and sparse, because the recording is dialogue"),
     "good": (-6.0, "; low, because the recorded sound is good and stays"),
@@ -83,8 +84,8 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
         sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
         yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description))
-    moving = list(passbys(view, places))
-    blows = list(contacts(view, places, 0.3 - 0.3 * options.density))
+    moving = [*passbys(view, places), *missed_passbys(view, places)]
+    blows = list(contacts(view, places, 0.3 - 0.3 * options.density, options.description))
     if options.effects:
         yield from moving
     if options.foley:
@@ -126,7 +127,10 @@ def _judged(
         spoken = _in_speech(cue, speech)
         if spoken:
             cue = replace(cue, why=f"{cue.why} It would start while somebody speaks, so it is only suggested.")
-        (suggestions if spoken or cue.confidence < options.bar else cues).append(cue)
+        if not spoken and cue.confidence >= options.bar:
+            cues.append(cue)
+        elif cue.confidence >= _WORTH_SUGGESTING:
+            suggestions.append(cue)
     named = _unique([*_in_order(cues), *_in_order(suggestions)])
     return tuple(named[: len(cues)]), tuple(named[len(cues) :])
 

@@ -19,7 +19,7 @@ _FILTERS = [butter(2, band, "bandpass", fs=RATE_HZ, output="sos") for band in _B
 _RISE_MS, _BEFORE_MS = 12, 40
 _LEAST_RISE_DB, _LEAST_LEVEL_DB = 7.0, -62.0
 _APART_MS = 80
-FULL_RISE_DB, STRENGTH_RANGE_DB = 24.0, 36.0
+FULL_RISE_DB, STRENGTH_RANGE_DB = 24.0, 48.0
 
 
 @dataclass(frozen=True, slots=True)
