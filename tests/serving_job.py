@@ -15,7 +15,7 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import CueSheet, Stem
 from immersivaudio.engine.errors import CancelledError, MediaError
-from immersivaudio.engine.pipeline import (
+from immersivaudio.engine.request import (
     Cancelled,
     Emit,
     Made,

@@ -11,12 +11,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from immersivaudio.bridge.client import Client, Engine, spawn_engine
+    from immersivaudio.bridge.client import Client
     from immersivaudio.bridge.errors import BridgeError
+    from immersivaudio.bridge.process import Engine, spawn_engine
 
 __all__ = ["BridgeError", "Client", "Engine", "spawn_engine"]
 
-_HOME = {"BridgeError": "errors", "Client": "client", "Engine": "client", "spawn_engine": "client"}
+_HOME = {"BridgeError": "errors", "Client": "client", "Engine": "process", "spawn_engine": "process"}
 
 
 def __getattr__(name: str) -> object:

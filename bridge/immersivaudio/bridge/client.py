@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import queue
 import random
-import subprocess
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, cast
@@ -28,6 +24,8 @@ from immersivaudio.bridge.errors import (
     TransferError,
     error_of,
 )
+from immersivaudio.bridge.process import Engine as Engine
+from immersivaudio.bridge.process import spawn_engine as spawn_engine
 from immersivaudio.v1 import (
     effect_pb2,
     effect_pb2_grpc,
@@ -61,21 +59,21 @@ _UPLOADS_TRIED = 8
 class Client:
     """A connection to an engine; use it as a context manager.
 
-    ``address`` is ``host:port`` or ``unix:/path``. ``ca`` (PEM bytes) turns TLS on; ``b""`` trusts the system's roots.
+    ``address`` is ``host:port`` or ``unix:/path``. ``ca`` (a PEM file) turns TLS on and says whom to trust.
     A call that finds the engine away is tried again for ``patience_s`` seconds: every call here may be repeated safely.
 
     Raises:
         BridgeError: from every method; see ``bridge.errors``.
     """
 
-    def __init__(self, address: str, token: str = "", ca: bytes | None = None, patience_s: float = 15.0) -> None:
+    def __init__(self, address: str, token: str = "", ca: Path | None = None, patience_s: float = 15.0) -> None:
         self.address = address
         self._patience_s = patience_s
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if ca is None:
             self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         else:
-            credentials = grpc.ssl_channel_credentials(ca or None)
+            credentials = grpc.ssl_channel_credentials(_read(ca))
             self._channel = grpc.secure_channel(address, credentials, options=_OPTIONS)
         self._effects = _EFFECTS(self._channel)
         self._jobs = _JOBS(self._channel)
@@ -306,6 +304,13 @@ def digest_of(path: Path) -> media_pb2.Digest:
         raise TransferError(f"{path.name} cannot be read: {error.strerror}.", "Check the path.") from error
 
 
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise NotThereError(f"{path.name} cannot be read: {error.strerror}.", "Check the path.") from error
+
+
 def _requests(
     path: Path, digest: media_pb2.Digest, offset: int, told: Callable[[int, int], None]
 ) -> Iterator[media_pb2.WriteBlobRequest]:
@@ -321,82 +326,3 @@ def _requests(
 def _translated(error: grpc.RpcError) -> BridgeError:
     status = rpc_status.from_call(error)
     return error_of(error.code().name, error.details() or "", status)
-
-
-class Engine:
-    """An engine process of one's own; use it as a context manager."""
-
-    def __init__(self, process: subprocess.Popen[str], address: str) -> None:
-        self.process, self.address = process, address
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self, patience_s: float = 10.0) -> None:
-        """Stop it: politely, then for good."""
-        self.process.terminate()
-        try:
-            self.process.wait(patience_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
-
-
-def spawn_engine(
-    command: Sequence[str],
-    patience_s: float = 30.0,
-    log: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Engine:
-    """Start an engine by ``command`` and wait for its ready line ``{"address": "..."}`` on stdout.
-
-    Its stdin stays open as long as this process lives: with ``--until-eof`` it never outlives its owner. Its stderr
-    goes to ``log``, or nowhere.
-
-    Raises:
-        EngineGoneError: it did not start.
-    """
-    with (log or Path(os.devnull)).open("ab") as written:
-        process = subprocess.Popen(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=written,
-            text=True,
-            env=dict(environment) if environment is not None else None,
-            start_new_session=True,
-        )
-    address = _ready_address(process, patience_s)
-    if not address:
-        Engine(process, "").close()
-        said = f"Look into {log}." if log else "Run it by hand to see what it says: immersivaudio serve."
-        raise EngineGoneError("The engine did not start.", said, reason="ENGINE_DID_NOT_START")
-    return Engine(process, address)
-
-
-def _ready_address(process: subprocess.Popen[str], patience_s: float) -> str:
-    """The address of the ready line, or nothing; later lines are read and dropped, so that the pipe never fills."""
-    found: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_read_lines, args=(process, found), daemon=True).start()
-    try:
-        return found.get(timeout=patience_s)
-    except queue.Empty:
-        return ""
-
-
-def _read_lines(process: subprocess.Popen[str], found: queue.Queue[str]) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        try:
-            found.put(str(json.loads(line)["address"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    found.put("")

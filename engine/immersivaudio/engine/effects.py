@@ -14,7 +14,6 @@ from immersivaudio.engine.errors import NotFoundError
 from immersivaudio.engine.sounds import VOCABULARY
 
 Value = float | int | bool | str
-GENERAL_LANES = ("ambience", "foley", "effects", "music")
 
 
 class Kind(StrEnum):
@@ -56,7 +55,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect. ``fixed`` are params of the pipeline that this effect decides itself."""
+    """One effect."""
 
     id: str
     label: str
@@ -64,14 +63,13 @@ class Effect:
     uses: tuple[Use, ...]
     params: tuple[Param, ...]
     group: str = "Immersivaudio"
-    fixed: Mapping[str, Value] = field(default_factory=dict)
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)
 
     def values(self, given: Mapping[str, Value]) -> dict[str, Value]:
-        """``given`` with the defaults of what is missing, and what the effect decides itself."""
-        return {param.name: param.default for param in self.params} | dict(given) | dict(self.fixed)
+        """``given`` with the defaults of what is missing."""
+        return {param.name: param.default for param in self.params} | dict(given)
 
 
 def _lane(name: str, label: str, hint: str, default: bool, asks: bool = False) -> Param:
@@ -163,10 +161,6 @@ _DURATION = Param("duration_s", Kind.DOUBLE, "Duration", "Seconds.", 3.0, 0.1, 3
 _HOUSE = (_DESCRIPTION, _DENSITY, LOUDNESS, _MIX, _ORIGINAL, _RIGHTS, _SEED)
 
 
-def _only(lane: str) -> dict[str, Value]:
-    return {name: name == lane for name in GENERAL_LANES}
-
-
 EFFECTS: tuple[Effect, ...] = (
     Effect(
         "soundtrack",
@@ -181,7 +175,6 @@ EFFECTS: tuple[Effect, ...] = (
         "The beds of the places that are seen, without anything else.",
         (Use.FILTER, Use.GENERAL),
         _HOUSE,
-        fixed=_only("ambience"),
     ),
     Effect(
         "foley",
@@ -189,7 +182,6 @@ EFFECTS: tuple[Effect, ...] = (
         "The sounds of visible contacts and movements, without anything else.",
         (Use.FILTER, Use.GENERAL),
         _HOUSE,
-        fixed=_only("foley"),
     ),
     Effect(
         "sfx",

@@ -6,20 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 from immersivaudio.engine import access, effects, wire
 from immersivaudio.engine.blobs import BlobStore, Digest
-from immersivaudio.engine.cue import Cue, CueSheet, Span, samples_at
 from immersivaudio.engine.errors import NotFoundError
-from immersivaudio.engine.pipeline import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Spotted
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.request import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Spotted
 from immersivaudio.v1 import job_pb2, media_pb2
-
-# A sound effect has no picture; its sheet counts in frames of this rate.
-_SFX_RATE = Fraction(25)
-_SFX_LEAD_S = Fraction(1, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +54,6 @@ def request_of(spec: job_pb2.JobSpec, shelf: Shelf) -> ScoreRequest:
     params = effect.values(wire.values_from_wire(spec.effect))
     source, which = spec.source, spec.source.WhichOneof("source")
     sheet = wire.sheet_from_wire(spec.cue_sheet) if spec.HasField("cue_sheet") else None
-    if effect.id == "sfx" and sheet is None:
-        sheet = sfx_sheet(params)
     return ScoreRequest(
         media=shelf.find(source.media) if which == "media" else None,
         timeline=shelf.named(source.timeline, source.name) if which == "timeline" else None,
@@ -90,24 +81,6 @@ def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> De
         mix=mix,
         original=delivery.original or str(params.get("original", plain.original)),
     )
-
-
-def sfx_sheet(params: Mapping[str, effects.Value]) -> CueSheet:
-    """The sheet of the ``sfx`` effect: one cue of the sound that was chosen."""
-    sound = BY_ID[str(params["sound"])]
-    length = Fraction(samples_at(Fraction(float(params["duration_s"]))), 48_000)
-    cue = Cue(
-        id="sfx",
-        stem=sound.stem,
-        span=Span(Fraction(0), length),
-        sound=sound.id,
-        prompt=str(params["prompt"]) or sound.label,
-        why="Asked for.",
-        sync_s=(min(_SFX_LEAD_S, length / 4),) if sound.motion is Motion.STRUCK else (),
-        seed=int(params["seed"]),
-        locked=True,
-    )
-    return CueSheet(name="sfx", rate=_SFX_RATE, duration_s=length, cues=(cue,))
 
 
 class Reporter:

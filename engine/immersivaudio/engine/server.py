@@ -26,7 +26,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from immersivaudio.engine import blobs, dispatch, errors, jobs, model_list, services
-from immersivaudio.engine.executor import LocalConfig, LocalExecutor, RemoteError
+from immersivaudio.engine.executor import LocalExecutor, RemoteError
+from immersivaudio.engine.supervise import LocalConfig
 from immersivaudio.engine.wire_checks import FieldsError
 from immersivaudio.v1 import (
     effect_pb2,
@@ -84,16 +85,18 @@ def print_ready(address: str) -> None:
 class ServeConfig:
     """How to serve. ``address`` is ``host:port`` (port 0: any free one) or ``unix:/path``; ``home`` holds all state.
 
-    ``roots`` are the folders whose media may be named by path. ``certificate`` and ``key`` (PEM files) turn TLS on.
+    ``roots`` are the folders whose media may be named by path. ``tls_cert`` and ``tls_key`` (PEM files) turn TLS on.
+    ``cache`` (``home/cache`` when not given) may be shared by several engines: what lies there is named by content.
     ``until_eof`` stops the server when its stdin ends: an engine of somebody's own never outlives him.
     """
 
     home: Path
     address: str = "127.0.0.1:0"
     roots: tuple[Path, ...] = ()
+    cache: Path | None = None
     token: str = ""
-    certificate: Path | None = None
-    key: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     ready: Callable[[str], None] = print_ready
     workers: int = 1
     max_queue: int = 1000
@@ -115,9 +118,10 @@ async def _serve(config: ServeConfig) -> None:
     home = config.home.resolve()
     roots = tuple(root.resolve() for root in config.roots)
     store = jobs.JobStore(home / "jobs.sqlite3")
-    executor = LocalExecutor(LocalConfig(home, roots, config.workers, config.job_function))
+    cache = (config.cache or home / "cache").resolve()
+    executor = LocalExecutor(LocalConfig(home, cache, roots, config.workers, config.job_function))
     dispatcher = dispatch.Dispatcher(store, executor, config.workers, config.max_queue)
-    desk = services.Desk(home, roots, dispatcher, executor, blobs.BlobStore(home / "blobs"))
+    desk = services.Desk(cache, roots, dispatcher, executor, blobs.BlobStore(home / "blobs"))
     server, checker = await build(desk, config.token)
     address = _listen(server, config)
     stop = asyncio.Event()
@@ -269,9 +273,9 @@ def status_of(error: errors.EngineError) -> status_pb2.Status:
 
 
 def _check_address(config: ServeConfig) -> None:
-    if (config.certificate is None) != (config.key is None):
+    if (config.tls_cert is None) != (config.tls_key is None):
         raise errors.RequestError("TLS needs a certificate and its key.", "Give both.")
-    if config.address.startswith("unix:") or (config.certificate and config.token):
+    if config.address.startswith("unix:") or (config.tls_cert and config.token):
         return
     host = config.address.rpartition(":")[0].strip("[]")
     try:
@@ -288,8 +292,8 @@ def _check_address(config: ServeConfig) -> None:
 def _listen(server: grpc.aio.Server, config: ServeConfig) -> str:
     """Bind; the address to connect to."""
     try:
-        if config.certificate and config.key:
-            pair = (config.key.read_bytes(), config.certificate.read_bytes())
+        if config.tls_cert and config.tls_key:
+            pair = (config.tls_key.read_bytes(), config.tls_cert.read_bytes())
             port = server.add_secure_port(config.address, grpc.ssl_server_credentials([pair]))
         else:
             port = server.add_insecure_port(config.address)
@@ -326,11 +330,14 @@ def main() -> None:
     """Entry point of ``python -m immersivaudio.engine.server``."""
     parser = argparse.ArgumentParser(description="Serve the engine; prints its address as one JSON line.")
     parser.add_argument("--home", type=Path, required=True, help="folder of all state")
+    parser.add_argument(
+        "--cache", type=Path, help="folder of what may be shared with other engines; in --home if not given"
+    )
     parser.add_argument("--address", default="127.0.0.1:0", help="host:port or unix:/path")
     parser.add_argument("--root", type=Path, action="append", default=[], help="folder whose media may be read")
     parser.add_argument("--token", default="", help="what clients must show")
-    parser.add_argument("--certificate", type=Path, help="PEM file; with --key turns TLS on")
-    parser.add_argument("--key", type=Path, help="PEM file")
+    parser.add_argument("--tls-cert", type=Path, help="certificate (PEM); with --tls-key turns TLS on")
+    parser.add_argument("--tls-key", type=Path, help="key (PEM)")
     parser.add_argument("--workers", type=int, default=1, help="jobs at a time")
     parser.add_argument("--max-queue", type=int, default=1000, help="jobs that may wait")
     parser.add_argument("--job-function", default="immersivaudio.engine.pipeline:score", help=argparse.SUPPRESS)

@@ -32,7 +32,7 @@ _MODELS_WAIT_S = 10.0
 class Desk:
     """What the services delegate to."""
 
-    home: Path
+    cache: Path
     roots: tuple[Path, ...]
     dispatcher: Dispatcher
     executor: Executor
@@ -120,7 +120,7 @@ class EffectService:
 
     async def IsIdentity(self, request: effect_pb2.IsIdentityRequest, context: Any) -> effect_pb2.IsIdentityResponse:  # noqa: N802
         Digest(request.take_key, 0)
-        takes = sorted((self._desk.home / "cache" / "takes").glob(f"**/{request.take_key}.wav"))
+        takes = sorted((self._desk.cache / "takes").glob(f"**/{request.take_key}.wav"))
         if not takes:
             return effect_pb2.IsIdentityResponse(identity=False)
         return effect_pb2.IsIdentityResponse(identity=True, take=await asyncio.to_thread(_digest_of, takes[0]))

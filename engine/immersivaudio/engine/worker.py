@@ -22,6 +22,7 @@ import sys
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,13 +30,22 @@ from immersivaudio.engine import model_list
 from immersivaudio.engine.blobs import BlobStore
 from immersivaudio.engine.errors import CancelledError, EngineError
 from immersivaudio.engine.orders import Reporter, Shelf, request_of
-from immersivaudio.engine.pipeline import Emit, Event, Outcome, ScoreRequest, Workspace
+from immersivaudio.engine.request import Emit, Event, Outcome, ScoreRequest, Workspace
 from immersivaudio.v1 import job_pb2
 
 Message = dict[str, Any]
 JobFunction = Callable[[ScoreRequest, Workspace, Emit, Callable[[], bool]], Outcome]
 
 log = logging.getLogger("immersivaudio.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """The engine's own, the shared cache, and those whose media may be read."""
+
+    home: Path
+    cache: Path
+    roots: tuple[Path, ...]
 
 
 class Line:
@@ -53,8 +63,9 @@ class Line:
 class Worker:
     """One job at a time on the main thread; a second thread listens, so that a cancel is heard inside a job."""
 
-    def __init__(self, home: Path, roots: tuple[Path, ...], job_function: JobFunction, line: Line) -> None:
-        self._home, self._roots, self._job_function, self._line = home, roots, job_function, line
+    def __init__(self, folders: Folders, job_function: JobFunction, line: Line) -> None:
+        home, self._cache, self._roots = folders.home, folders.cache, folders.roots
+        self._home, self._job_function, self._line = home, job_function, line
         self._blobs = BlobStore(home / "blobs")
         self._waiting: queue.Queue[Message] = queue.Queue()
         self._cancelled: set[str] = set()
@@ -104,7 +115,7 @@ class Worker:
             request = request_of(spec, Shelf(self._roots, self._blobs, scratch))
             outcome = self._job_function(
                 request,
-                Workspace(cache=self._home / "cache", scratch=scratch),
+                Workspace(cache=self._cache, scratch=scratch),
                 lambda said: self._emit(job_id, reporter, said),
                 lambda: job_id in self._cancelled,
             )
@@ -155,13 +166,15 @@ def main() -> None:
     """Entry point of ``python -m immersivaudio.engine.worker``; started by the executor, not by people."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--root", type=Path, action="append", default=[])
     parser.add_argument("--job-function", default="immersivaudio.engine.pipeline:score")
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     line = Line(_claim_stdout())
     # The job function is imported before "ready": a job that comes later starts at once.
-    worker = Worker(options.home, tuple(options.root), _load(options.job_function), line)
+    folders = Folders(options.home, options.cache, tuple(options.root))
+    worker = Worker(folders, _load(options.job_function), line)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
     try:
         worker.serve()
