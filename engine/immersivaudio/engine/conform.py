@@ -22,7 +22,7 @@ from immersivaudio.engine.importers.events import Event
 from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.importers.exact import snap as snap
 from immersivaudio.engine.importers.flatten import Flattener
-from immersivaudio.engine.importers.sources import Library, Placer, Prober
+from immersivaudio.engine.importers.sources import Library, Placer, Prober, per_channel
 from immersivaudio.engine.importers.timecode import Timecode
 from immersivaudio.engine.importers.warnings import Grumbles
 
@@ -38,15 +38,17 @@ def read(
     media_by_url: Mapping[str, Path] = _NOTHING,
     prober: Prober = media.probe,
     scratch: Path | None = None,
+    rate: Fraction | None = None,
 ) -> tuple[otio.schema.Timeline, Edit]:
     """A timeline file by its ending. ``media_by_url`` says where media named by the timeline really lie; a bundle's
-    media are unpacked into ``scratch`` (else into a folder that lives as long as this process).
+    media are unpacked into ``scratch`` (else into a folder that lives as long as this process). ``rate`` is the frame
+    rate of formats that do not say it (EDL, MLT without a profile).
 
     Raises:
         TimelineError: it cannot be understood, or is absurd (over 24 hours, 50,000 clips, 256 MiB).
     """
     grumbles = Grumbles()
-    imported = importers.read(path, grumbles, scratch)
+    imported = importers.read(path, grumbles, scratch, rate)
     library = Library(imported.folder, media_by_url, prober, grumbles, imported.inside_only)
     return imported.timeline, _conformed(imported.timeline, imported.timeline.name or path.stem, library)
 
@@ -130,11 +132,12 @@ def _conformed(timeline: otio.schema.Timeline, name: str, library: Library) -> E
 
 def _placed(events: list[Event], placer: Placer) -> list[tuple[Event, Clip]]:
     numbers: Counter[tuple[str, int]] = Counter()
-    placed = []
-    for event in events:
+    kept = [event for event in events if not placer.skips(event)]
+    clips = []
+    for event in kept:
         numbers[event.kind, event.track] += 1
-        placed.append((event, placer.clip(event, numbers[event.kind, event.track])))
-    return placed
+        clips.append(placer.clip(event, numbers[event.kind, event.track]))
+    return list(zip(kept, per_channel(clips, placer.library), strict=True))
 
 
 def _rate(timeline: otio.schema.Timeline, grumbles: Grumbles) -> Fraction:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import opentimelineio as otio
 
@@ -34,6 +36,7 @@ _MODULES: Mapping[str, str] = MappingProxyType(
     }
 )
 ENDINGS = frozenset(_MODULES)
+_RATELESS = {".edl", ".mlt", ".kdenlive"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,8 @@ class Imported:
     inside_only: bool = False
 
 
-def read(path: Path, grumbles: Grumbles, scratch: Path | None = None) -> Imported:
-    """The timeline in ``path``, by its ending.
+def read(path: Path, grumbles: Grumbles, scratch: Path | None = None, rate: Fraction | None = None) -> Imported:
+    """The timeline in ``path``, by its ending; ``rate`` for formats that do not say theirs.
 
     Raises:
         TimelineError: missing, empty, too large, of no known kind, or not understood.
@@ -57,8 +60,11 @@ def read(path: Path, grumbles: Grumbles, scratch: Path | None = None) -> Importe
         raise TimelineError(f"{path.name} is no timeline file.", f"Use one of: {', '.join(sorted(ENDINGS))}.")
     _check(path, ending)
     module = importlib.import_module(f"{__name__}.{_MODULES[ending]}")
+    extra: dict[str, Any] = {"scratch": scratch} if ending == ".otioz" else {}
+    if ending in _RATELESS:
+        extra["rate"] = rate
     try:
-        found = module.read(path, grumbles, scratch) if ending == ".otioz" else module.read(path, grumbles)
+        found = module.read(path, grumbles, **extra)
     except OSError as error:
         raise TimelineError(
             f"{path.name} cannot be read: {error.strerror}.", "Check the file and its rights."

@@ -44,10 +44,7 @@ def channels(clip: otio.schema.Clip, stream_channels: tuple[int, ...]) -> tuple[
 
     ``stream_channels`` is the channel count of each audio stream of the media.
     """
-    named = ours(clip).get("channels")
-    if named:
-        return tuple(int(channel) for channel in named)
-    found = []
+    found = [int(channel) for channel in ours(clip).get("channels") or ()]
     for entry in _mapping(clip.metadata.get("Resolve_OTIO")).get("Channels") or ():
         stream = int(_mapping(entry).get("Source Track ID", 0))
         found.append(sum(stream_channels[:stream]) + int(_mapping(entry).get("Source Channel ID", 0)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -57,6 +58,11 @@ class Library:
         """How long the media of ``clip`` is, where it can be read."""
         probe = self.probe(clip)
         return probe.duration_s if probe else None
+
+    def channels(self, media: str) -> int:
+        """How many sound channels a probed file has, over all its streams."""
+        known = (probe for probe in self._known.values() if isinstance(probe, Probe) and str(probe.path) == media)
+        return next((_channel_count(probe) for probe in known), 0)
 
     def _lookup(self, url: str) -> Probe | str:
         if url not in self._known:
@@ -132,9 +138,20 @@ class Placer:
     library: Library
     rate: Fraction
 
+    def skips(self, event: Event) -> bool:
+        """Whether ``event`` is the sound (or picture) of a file that turns out to have none, which nobody asked for."""
+        if not dialects.ours(event.clip).get("optional"):
+            return False
+        probe = self.library.probe(event.clip)
+        return probe is not None and not (probe.video if event.kind == "video" else probe.audio)
+
     def clip(self, event: Event, number: int) -> Clip:
         """``event`` as the ``number``-th clip of its track."""
         probe = self._usable(event)
+        channels = _channels(event, probe)
+        silent = bool(probe and channels and min(channels) >= _channel_count(probe))
+        if silent:
+            self.library.grumbles.add("Sound channels that the media has not are left out: {clips}.", event.clip.name)
         source = self._source(event, probe)
         gain, moves = dialects.gain_db(event.clip)
         if moves:
@@ -151,8 +168,8 @@ class Placer:
             source=source,
             record=event.record,
             speed=event.speed,
-            enabled=event.enabled,
-            channels=_channels(event, probe),
+            enabled=event.enabled and not silent,
+            channels=tuple(one for one in channels if probe is None or silent or one < _channel_count(probe)),
             gain_db=gain,
             fade_in_s=max(event.fade_in_s, fade_in),
             fade_out_s=max(event.fade_out_s, fade_out),
@@ -215,6 +232,27 @@ def _origins(clip: otio.schema.Clip, probe: Probe | None) -> Iterator[Fraction]:
             if probe.video:
                 yield code.at(snap(probe.video[0].rate))
     yield Fraction(0)
+
+
+def _channel_count(probe: Probe) -> int:
+    return sum(stream.channels for stream in probe.audio)
+
+
+def per_channel(clips: list[Clip], library: Library) -> list[Clip]:
+    """Like sound clips on several tracks that say no channel are one channel each, in the order of the tracks; those
+    beyond the media's last channel are switched off."""
+    groups: dict[object, list[int]] = defaultdict(list)
+    for index, clip in enumerate(clips):
+        if clip.kind == "audio" and clip.media and clip.enabled and not clip.channels:
+            groups[clip.media, clip.record, clip.source, clip.speed].append(index)
+    made = list(clips)
+    for alike in groups.values():
+        count = library.channels(clips[alike[0]].media or "")
+        if len(alike) < 2 or len({clips[index].track for index in alike}) < len(alike):
+            continue
+        for channel, index in enumerate(alike):
+            made[index] = replace(clips[index], channels=(min(channel, count - 1),), enabled=channel < count)
+    return made
 
 
 def _channels(event: Event, probe: Probe | None) -> tuple[int, ...]:
