@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from immersivaudio.engine import media, original, plugins
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span, content_key, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError
@@ -40,6 +42,8 @@ class Watchers:
     @classmethod
     def load(cls, names: Iterable[str] | None = None) -> Watchers:
         """Every watcher that is installed and can run here; ``names`` limits the choice."""
+        # One thread: what OpenCV adds up in another order differs in the last digit, and the decoder needs the cores.
+        cv2.setNumThreads(1)
         found = cls()
         for name in plugins.names("watchers") if names is None else names:
             found._add(name)
@@ -154,7 +158,15 @@ def _look(
         raise
     except EngineError as error:
         return [], [f"{clip.name} could not be watched: {error.message}"]
-    return desk.finish(), desk.warnings
+    return [_settled(sighting) for sighting in desk.finish()], desk.warnings
+
+
+def _settled(sighting: Sighting) -> Sighting:
+    """``sighting`` without the last digits, in which float sums differ with the place of a picture in memory, so that
+    the same picture gives the same cues: times to 10 microseconds (half a sample), numbers to six digits."""
+    start, end = (Fraction(round(moment * 100_000), 100_000) for moment in (sighting.span.start_s, sighting.span.end_s))
+    values = {name: round(v, 6) if isinstance(v, float) else v for name, v in sighting.values.items()}
+    return replace(sighting, span=Span.between(start, end), confidence=round(sighting.confidence, 6), values=values)
 
 
 class _Desk:
