@@ -84,11 +84,13 @@ def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> 
     clip = spot.clip
     strips = compat.strips_of(scene.sequence_editor)
     try:
-        strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=channel, frame_start=spot.content)
+        # The whole file is longer than its place: made where nothing is, and trimmed before it moves in.
+        strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=_bench(strips), frame_start=spot.content)
     except RuntimeError as error:
         return f"{clip.name}: {error}".strip()
     _share_sound(strip, strips)
     compat.set_handles(strip, spot.start, spot.end)
+    strip.channel = channel
     late = _delay(strip, spot.late_s)
     strip.color_tag = COLOURS.get(lane.stem, "NONE")
     strip.show_waveform = True
@@ -99,6 +101,12 @@ def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> 
         strips.remove(strip)
         return f"{clip.name} could not be placed at frame {spot.start}."
     return late
+
+
+def _bench(strips) -> int:
+    """The topmost channel without strips."""
+    used = {strip.channel for strip in strips}
+    return next((n for n in range(compat.USABLE_CHANNELS, 0, -1) if n not in used), compat.USABLE_CHANNELS)
 
 
 def _label(clip: LaneClip, lane: Lane, origin: Origin) -> dict:

@@ -256,9 +256,9 @@ def _words(error: Exception) -> tuple[str, str, str]:
 
 def main() -> None:
     """Be the bridge of one editor (the command that :class:`Link` starts)."""
-    from immersivaudio.bridge import companion
+    from immersivaudio.bridge.companion import main as serve
 
-    sys.exit(companion.main(sys.argv[1:]))
+    sys.exit(serve(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The bridge as a child process of an editor: JSON-RPC calls in, gRPC out. ``bridge.stdio`` is the line between."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+
+from immersivaudio.bridge import timeline
+from immersivaudio.bridge.client import Client, result_of
+from immersivaudio.bridge.effect import Effect
+from immersivaudio.bridge.errors import BridgeError, NotAllowedError, NotThereError, RefusedError, StoppedError
+from immersivaudio.bridge.host import Json
+from immersivaudio.bridge.own_engine import OwnEngine
+from immersivaudio.bridge.stdio import Answerer
+from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
+
+AUTO = "auto"
+_WANTED = ("stem", "otio", "manifest")
+_TOLD_EVERY_S = 0.25
+
+
+@dataclass
+class Job:
+    """A job of this editor. ``id`` is what the editor knows it by and the ``request_id`` that the engine is given."""
+
+    id: str
+    engine_job: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class Companion:
+    """What the editor may call. Every call comes in a thread of its own."""
+
+    def __init__(self, engine: str, token: str, home: Path | None = None) -> None:
+        self._address, self._token, self._home = engine, token, home
+        self._connecting = threading.Lock()
+        self._client: Client | None = None
+        self._own: OwnEngine | None = None
+        self._jobs: dict[str, Job] = {}
+        self._local = engine == AUTO or engine.startswith(("unix:", "127.", "localhost:", "[::1]:"))
+        self.answerer = Answerer(self._methods(), *_pipes())
+
+    def serve(self) -> None:
+        """Answer until the editor says that it is enough, or is gone; an engine of our own ends with us."""
+        try:
+            self.answerer.serve()
+        finally:
+            if self._client is not None:
+                self._client.close()
+            if self._own is not None:
+                self._own.close()
+
+    def _methods(self) -> dict[str, Any]:
+        names = "handshake effects describe instance_changed spot render attach cancel result"
+        return {name: getattr(self, name) for name in names.split()}
+
+    def handshake(self, params: Json) -> Json:
+        """``host`` (name, version, capabilities) in; what the engine is and can do out."""
+        host = params.get("host", {})
+        client = self._connected()
+        return _json(client.handshake(str(host.get("name", "")), str(host.get("version", "")), _words(host)))
+
+    def effects(self, params: Json) -> list[Json]:
+        """Every effect of a ``context``, or all."""
+        return [_json(effect) for effect in self._connected().effects(_context(params))]
+
+    def describe(self, params: Json) -> Json:
+        """The params of ``effect`` in a ``context``."""
+        return _json(self._connected().describe(str(params["effect"]), _context(params)))
+
+    def instance_changed(self, params: Json) -> Json:
+        """What else changes because the param ``changed`` of ``effect`` did."""
+        changed = str(params["changed"])
+        return _json(self._connected().instance_changed(self._instance(params), changed, _context(params)))
+
+    def spot(self, params: Json) -> Json:
+        """Watch and spot ``timeline``; the cue sheet comes as a notification."""
+        return self._start(params, job_pb2.GOAL_SPOT)
+
+    def render(self, params: Json) -> Json:
+        """Score ``timeline``, by ``cue_sheet`` when there is one."""
+        return self._start(params, job_pb2.GOAL_DELIVER)
+
+    def attach(self, params: Json) -> Json:
+        """Follow a job that the engine knows as ``engine_job``: one of an editor that was closed meanwhile."""
+        job = self._new_job()
+        job.engine_job = str(params["engine_job"])
+        self._connected().get(job.engine_job)
+        self._follow_in_thread(job, None)
+        return {"job": job.id}
+
+    def cancel(self, params: Json) -> Json:
+        """Stop ``job``; ``failed`` with the reason ``CANCELLED`` says when it has stopped."""
+        job = self._job(params)
+        job.stop.set()
+        if job.engine_job:
+            self._connected().cancel(job.engine_job)
+        return {}
+
+    def result(self, params: Json) -> Json:
+        """Fetch what ``job`` made into ``folder``: its lanes, its cue sheet, its warnings."""
+        job, folder = self._job(params), Path(str(params["folder"]))
+        client = self._connected()
+        result = result_of(client.get(job.engine_job))
+        files = _fetch(client, result.artefacts, folder)
+        edited = next((path for path in files.values() if path.endswith(".otio")), None)
+        if edited is None:
+            raise NotThereError("The job gave no timeline.", "Render again.")
+        lanes = timeline.lanes(timeline.read(Path(edited).read_text("utf-8")), files)
+        return {
+            "lanes": [lane.to_json() for lane in lanes],
+            "cue_sheet": _json(result.cue_sheet),
+            "warnings": list(result.warnings),
+            "files": files,
+        }
+
+    def _start(self, params: Json, goal: job_pb2.Goal) -> Json:
+        job = self._new_job()
+        self._follow_in_thread(job, (params, goal))
+        return {"job": job.id}
+
+    def _new_job(self) -> Job:
+        job = Job(str(uuid.uuid4()))
+        self._jobs[job.id] = job
+        return job
+
+    def _follow_in_thread(self, job: Job, order: tuple[Json, job_pb2.Goal] | None) -> None:
+        threading.Thread(target=self._follow, args=(job, order), daemon=True).start()
+
+    def _follow(self, job: Job, order: tuple[Json, job_pb2.Goal] | None) -> None:
+        """Send the order, when there is one, and tell the editor what becomes of it."""
+        client = self._connected()
+        try:
+            if order is not None:
+                job.engine_job = self._create(job, *order)
+            self._tell("accepted", job, engine_job=job.engine_job)
+            if job.stop.is_set():
+                client.cancel(job.engine_job)
+            for event in client.watch(job.engine_job):
+                self._pass_on(job, event)
+            result_of(client.get(job.engine_job))
+            self._tell("done", job)
+        except BridgeError as error:
+            self._tell("failed", job, reason=_reason(error), message=error.message, hint=error.hint)
+        except Exception as error:  # the editor must hear of everything that ends a job
+            self._tell("failed", job, reason="BRIDGE_FAILED", message=f"The bridge failed: {error}.", hint="")
+
+    def _create(self, job: Job, params: Json, goal: job_pb2.Goal) -> str:
+        """Hand the job in by the files' paths where the engine may read them, else by their bytes."""
+        client = self._connected()
+        spec = self._spec(params, goal)
+        media = timeline.media(timeline.read(spec.source.timeline_json))
+        try:
+            if not self._local:
+                raise NotAllowedError("Another machine cannot read our files.", reason="PATH_NOT_ALLOWED")
+            for url, path in media.items():
+                spec.source.media_by_url[url].path = str(path)
+            return client.create_job(spec, job.id).job_id
+        except NotAllowedError as error:
+            if error.reason != "PATH_NOT_ALLOWED":
+                raise
+        spec.source.ClearField("media_by_url")
+        for number, (url, path) in enumerate(media.items()):
+            digest = client.upload(path, _Meter(self, job, path.name, number, len(media)))
+            spec.source.media_by_url[url].blob.CopyFrom(digest)
+        return client.create_job(spec, job.id).job_id
+
+    def _spec(self, params: Json, goal: job_pb2.Goal) -> job_pb2.JobSpec:
+        spec = job_pb2.JobSpec(goal=goal, effect=self._instance(params))
+        given = params["timeline"]
+        spec.source.timeline_json = given if isinstance(given, str) else json.dumps(given)
+        spec.source.name = str(params.get("name", ""))
+        if params.get("cue_sheet"):
+            _parsed(params["cue_sheet"], spec.cue_sheet)
+        if params.get("delivery"):
+            _parsed(params["delivery"], spec.delivery)
+        if goal == job_pb2.GOAL_DELIVER:
+            spec.delivery.outputs[:] = ["stems", "otio"]
+        return spec
+
+    def _instance(self, params: Json) -> effect_pb2.EffectInstance:
+        """An effect with its values: as protobuf's JSON has them, or plain, which its description then types."""
+        effect_id, values = str(params.get("effect", "soundtrack")), dict(params.get("params", {}))
+        if any(not isinstance(value, dict) for value in values.values()):
+            values = Effect.from_json(self.describe({"effect": effect_id})).instance(values)["params"]
+        instance = effect_pb2.EffectInstance()
+        _parsed({"effect_id": effect_id, "params": values}, instance)
+        return instance
+
+    def _pass_on(self, job: Job, event: job_pb2.JobEvent) -> None:
+        kind = event.WhichOneof("event")
+        if kind == "progress":
+            progress = _json(event.progress)
+            self._tell("progress", job, fraction=progress.pop("job_fraction"), **progress)
+        elif kind == "warning":
+            self._tell("warning", job, text=event.warning)
+        elif kind == "cue_sheet":
+            self._tell("cue_sheet", job, cue_sheet=_json(event.cue_sheet))
+
+    def _tell(self, method: str, job: Job, **told: Any) -> None:
+        self.answerer.notify(method, {"job": job.id, **told})
+
+    def tell_upload(self, job: Job, name: str, fraction: float) -> None:
+        """Say how far an upload is.
+
+        Raises:
+            StoppedError: somebody cancelled the job meanwhile.
+        """
+        if job.stop.is_set():
+            raise StoppedError("The job was stopped.", reason="CANCELLED")
+        self._tell("progress", job, stage="upload", stage_fraction=fraction, fraction=0.0, message=f"Uploading {name}")
+
+    def _job(self, params: Json) -> Job:
+        try:
+            return self._jobs[str(params["job"])]
+        except KeyError:
+            raise NotThereError("The bridge knows no such job.", "Render again.") from None
+
+    def _connected(self) -> Client:
+        with self._connecting:
+            if self._client is None:
+                address = self._address
+                if address == AUTO:
+                    self._own = OwnEngine(self._home)
+                    address, self._token = self._own.address, self._own.token
+                self._client = Client(address, token=self._token)
+            return self._client
+
+
+class _Meter:
+    """Tells the editor of an upload a few times a second."""
+
+    def __init__(self, companion: Companion, job: Job, name: str, number: int, count: int) -> None:
+        self._companion, self._job, self._name = companion, job, name
+        self._number, self._count, self._told_s = number, count, 0.0
+
+    def __call__(self, sent: int, size: int) -> None:
+        now = time.monotonic()
+        if now - self._told_s >= _TOLD_EVERY_S or self._job.stop.is_set():
+            self._told_s = now
+            done = (self._number + sent / max(1, size)) / self._count
+            self._companion.tell_upload(self._job, self._name, done)
+
+
+def _fetch(client: Client, artefacts: Iterable[job_pb2.Artefact], folder: Path) -> dict[str, str]:
+    """Download what a host needs into ``folder``; where each lies by its name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {}
+    for made in artefacts:
+        if made.kind in _WANTED and made.stem != cue_sheet_pb2.STEM_DIALOGUE:
+            target = folder / Path(made.name).name
+            if not target.exists():
+                client.download(made.digest, target)
+            files[made.name] = str(target.resolve())
+    return files
+
+
+def _json(message: Message) -> Json:
+    return json_format.MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def _context(params: Json) -> effect_pb2.Context:
+    name = str(params.get("context", "CONTEXT_UNSPECIFIED"))
+    if name not in effect_pb2.Context.DESCRIPTOR.values_by_name:
+        raise RefusedError(f"{name} is no context.", "Update the editor script.")
+    return cast(effect_pb2.Context, effect_pb2.Context.Value(name))
+
+
+def _parsed(data: Mapping[str, Any], message: Message) -> None:
+    """Fill ``message``; names that this version does not know are left out."""
+    try:
+        json_format.ParseDict(dict(data), message, ignore_unknown_fields=True)
+    except json_format.ParseError as error:
+        raise RefusedError(f"That is no {type(message).__name__}: {error}.", "Update the editor script.") from None
+
+
+def _words(host: Mapping[str, Any]) -> list[str]:
+    return [str(word) for word in host.get("capabilities", ())]
+
+
+def _reason(error: BridgeError) -> str:
+    return "CANCELLED" if isinstance(error, StoppedError) else error.reason
+
+
+def _pipes() -> tuple[Any, Any]:
+    """Our stdin and a private copy of our stdout: whatever prints from now on goes to stderr, not into the line."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return sys.stdin.buffer, out
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the editor at the other end of stdin and stdout."""
+    parser = argparse.ArgumentParser(prog="python -m immersivaudio.bridge.stdio", description=__doc__)
+    parser.add_argument("--engine", default=AUTO, help="host:port of a running engine; auto starts one for this editor")
+    parser.add_argument("--home", type=Path, help="where an engine of our own keeps its jobs and caches")
+    options = parser.parse_args(arguments)
+    Companion(options.engine, os.environ.get("IMMERSIVAUDIO_TOKEN", ""), options.home).serve()
+    return 0
