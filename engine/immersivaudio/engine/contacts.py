@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Scene, View, is_black, number
+from immersivaudio.engine.looks import Scene, View, is_black, number, steadiness
 from immersivaudio.engine.places import STRUCK_WORDS, named
 from immersivaudio.engine.witness import Testimony, hear
 
@@ -21,6 +21,8 @@ _TAIL_S = {"impact.metal": Fraction(5, 2), "impact.glass": Fraction(3, 2), "foot
 _USUAL_TAIL_S = Fraction(4, 5)
 _REFRACTORY_S = Fraction(12, 100)
 _HEARD_BONUS, _UNHEARD_SHARE, _WATER_SHARE = 0.25, 0.45, 0.4
+_CUT_NEAR_S, _AT_CUT_SHARE = Fraction(15, 100), 0.4
+_PASSING, _PASSING_SHARE = 0.5, 0.5
 _RHYTHM_FROM, _RHYTHM_TO, _RHYTHM_S = 0.2, 0.42, (0.25, 1.5)
 _STEP_S = (0.28, 0.85)
 _STEPS_AT_LEAST = 4
@@ -48,7 +50,7 @@ class _Hit:
 def contacts(view: View, scenes: Sequence[Scene], least_strength: float, description: str = "") -> Iterator[Draft]:
     """Drafts for every contact; steps of one walk are one draft with many sync points."""
     testimony = hear(view)
-    hits = [*_seen(testimony, scenes), *_only_heard(view, testimony, scenes)]
+    hits = [*_seen(view, testimony, scenes), *_only_heard(view, testimony, scenes)]
     hits = _in_rhythm(_thinned([hit for hit in hits if hit.strength >= least_strength]))
     walks, single = _walks(hits)
     for walk in walks:
@@ -58,13 +60,13 @@ def contacts(view: View, scenes: Sequence[Scene], least_strength: float, descrip
         yield _blow(hit, *materials[hit.scene.span.start_s])
 
 
-def _seen(testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
+def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
     for index, impact in enumerate(testimony.impacts):
         scene = _scene_of(scenes, impact)
         if scene is None:
             continue
-        onset, sure, note = testimony.partner.get(index), impact.confidence, ""
-        sure *= _WATER_SHARE if scene.setting.id in _WATERY else 1.0
+        onset, note = testimony.partner.get(index), ""
+        sure = impact.confidence * _clarity(view, scene, impact)
         if onset is not None:
             sure, note = min(0.97, max(sure, 0.3) + _HEARD_BONUS), _timing(impact, onset)
         elif testimony.consistent:
@@ -73,6 +75,16 @@ def _seen(testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
                 ", but the recording has nothing there, though it has the other contacts",
             )
         yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset, sure, note)
+
+
+def _clarity(view: View, scene: Scene, impact: Sighting) -> float:
+    """How far a contact that is seen there may be trusted: less on water, under a moving camera, at a cut, and while
+    something passes, because all of these look like sudden stops."""
+    at = impact.span.start_s
+    clarity = steadiness(view, impact.span) * (_WATER_SHARE if scene.setting.id in _WATERY else 1.0)
+    at_cut = any(0 < abs(at - look.span.start_s) < _CUT_NEAR_S for look in scene.shots if look.span.start_s > 0)
+    passing = any(row.confidence >= _PASSING and row.span.contains(at) for row in view.all("passby"))
+    return clarity * (_AT_CUT_SHARE if at_cut else 1.0) * (_PASSING_SHARE if passing else 1.0)
 
 
 def _only_heard(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:

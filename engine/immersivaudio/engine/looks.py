@@ -16,6 +16,7 @@ _SEEN_SHARE = 0.2
 _CLEAR = 0.35
 _SHORT_S = Fraction(3, 2)
 _ALIKE = 0.85
+_CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "shake": 0.35}
 _SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
 _BEHIND_ALL = ("sky", "sand", "road")
@@ -128,6 +129,20 @@ def _light(view: View, span: Span) -> dict[str, float]:
     return {name: sum(number(row.values, name) * part for row, part in rows) / total for name in names}
 
 
+def steadiness(view: View, span: Span) -> float:
+    """How still the camera is over ``span``, 0 to 1; what seems to move under a moving camera may stand still."""
+    rows = [row for row in view.all("camera") if _touches(row.span, span)]
+    lengths = [float(min(row.span.end_s, span.end_s) - max(row.span.start_s, span.start_s)) or 1e-3 for row in rows]
+    if not rows:
+        return 1.0
+    calm = [_CALM.get(str(row.values.get("kind", "static")), 0.5) for row in rows]
+    return sum(one * length for one, length in zip(calm, lengths, strict=True)) / sum(lengths)
+
+
+def _touches(one: Span, other: Span) -> bool:
+    return one.start_s <= other.end_s and other.start_s <= one.end_s
+
+
 def shots(view: View) -> list[Span]:
     """The shots of the picture on the record clock: in order, without overlap, nothing where nothing is seen."""
     cuts = {sighting.span.start_s for sighting in view.all("shot")}
@@ -189,7 +204,8 @@ def _is_detail(group: Sequence[Look], before: Sequence[Look], after: Sequence[Lo
     if any(is_black(look) for look in (*group, before[-1])) or before[-1].span.end_s != group[0].span.start_s:
         return False
     length = group[-1].span.end_s - group[0].span.start_s
-    unsure = classify(group[0])[1] < _CLEAR
+    setting, confidence, doubt = classify(group[0])
+    unsure = confidence < _CLEAR or (setting is AIR and "test pattern" not in doubt)
     if after is None:
         return unsure and length < _SHORT_S
     returns = classify(before[-1])[0].id == classify(after[0])[0].id

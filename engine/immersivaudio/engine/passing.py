@@ -8,11 +8,13 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Scene, View, is_black, number
+from immersivaudio.engine.looks import Scene, View, is_black, number, steadiness
 
 # How far a pass-by is heard before it enters and after it has left the picture, as a share of its time in it.
 _PERSISTENCE, _PERSISTENCE_MOST_S = 0.35, Fraction(5, 2)
 _TALL = 0.8
+_CUT_S = Fraction(15, 100)
+_FAIR_CROSSING, _FILLS_FROM = 0.6, 0.5
 _FRAME_ASPECT = 16 / 9
 _VEHICLE_PLACES = {"road": 1.0, "street": 1.0, "air": 0.75, "snow": 0.5, "sand": 0.5, "green": 0.45, "sky": 0.7}
 _MISSED_PLACES = ("road", "street", "air", "sky")
@@ -25,20 +27,37 @@ def passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
     for sighting in view.all("passby"):
         scene = _scene_at(scenes, sighting.span.start_s + sighting.span.duration_s / 2)
         if scene is not None and not is_black(scene.look):
-            yield _passby(sighting, scene)
+            yield _passby(sighting, scene, _clarity(view, scene, sighting))
+
+
+def _clarity(view: View, scene: Scene, sighting: Sighting) -> float:
+    """How far what seems to pass may be trusted: it must cross a good part of the picture of a still camera, within
+    one shot, without filling the picture."""
+    clarity = min(1.0, 1.4 * steadiness(view, sighting.span) ** 1.5)
+    if any(sighting.span.start_s + _CUT_S < look.span.start_s < sighting.span.end_s - _CUT_S for look in scene.shots):
+        clarity *= 0.3
+    values = sighting.values
+    way = [
+        abs(number(values, f"to_{axis}", number(values, f"from_{axis}")) - number(values, f"from_{axis}"))
+        for axis in "xy"
+    ]
+    clarity *= min(1.0, max(way) / _FAIR_CROSSING)
+    filling = number(values, "size", 0.05) > _FILLS_FROM and scene.setting.id not in _MISSED_PLACES[:2]
+    return clarity * (0.5 if filling else 1.0)
 
 
 def missed_passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
     """Movement that the tracker could not follow, between others that pass in the same place: probably one more."""
     for scene in scenes:
         passes = [row for row, _ in view.within("passby", scene.span)]
+        passes = [row for row in passes if row.confidence * _clarity(view, scene, row) >= 0.5]
         if not passes or scene.setting.id not in _MISSED_PLACES:
             continue
         usual_s = sum(float(row.span.duration_s) for row in passes) / len(passes)
         for row, _ in view.within("movement", scene.span):
             alike = 0.5 * usual_s <= float(row.span.duration_s) <= 2.5 * usual_s
             if alike and not any(row.span.overlap(other.span) for other in passes):
-                yield _passby(_as_passby(row, passes), scene)
+                yield _passby(_as_passby(row, passes), scene, 1.0)
 
 
 def _as_passby(row: Sighting, passes: Sequence[Sighting]) -> Sighting:
@@ -52,7 +71,7 @@ def _scene_at(scenes: Sequence[Scene], moment_s: Fraction) -> Scene | None:
     return next((scene for scene in scenes if scene.span.contains(moment_s)), None)
 
 
-def _passby(sighting: Sighting, scene: Scene) -> Draft:
+def _passby(sighting: Sighting, scene: Scene, clarity: float) -> Draft:
     sound, likely, reason = _vehicle(sighting, scene)
     lead = min(_PERSISTENCE_MOST_S, sighting.span.duration_s * Fraction(_PERSISTENCE))
     start = max(Fraction(0), sighting.span.start_s - lead)
@@ -66,7 +85,7 @@ def _passby(sighting: Sighting, scene: Scene) -> Draft:
         f"Something passes from {float(sighting.span.start_s):.2f} to {float(sighting.span.end_s):.2f} s, closest at "
         f"{float(closest):.2f} s (confidence {sighting.confidence:.2f}); {reason}; heard a little before it enters and "
         f"after it leaves.",
-        sighting.confidence * likely,
+        sighting.confidence * likely * clarity,
         (sighting.id,),
         params={
             "speed": number(sighting.values, "speed", 0.4),
@@ -92,8 +111,9 @@ def _vehicle(sighting: Sighting, scene: Scene) -> tuple[str, float, str]:
     return "passby.car", likely, f"in {scene.setting.words} it is taken for a slow vehicle"
 
 
-def rustle(view: View, scenes: Sequence[Scene], taken: Sequence[Span]) -> Iterator[Draft]:
-    """Faint cloth under a person's movement in a room; nothing where a contact or a pass-by already says it."""
+def rustle(view: View, scenes: Sequence[Scene], taken: Sequence[Span], recorded: bool) -> Iterator[Draft]:
+    """Faint cloth under a person's movement in a room; nothing where a contact or a pass-by already says it,
+    and only as a suggestion where the recorded sound stays and has it anyway."""
     for scene in scenes:
         if scene.setting.id not in _CLOTH_PLACES or is_black(scene.look) or "test pattern" in scene.doubt:
             continue
@@ -102,14 +122,14 @@ def rustle(view: View, scenes: Sequence[Scene], taken: Sequence[Span]) -> Iterat
             span = row.span.overlap(scene.span)
             if span is None or span.duration_s < _CLOTH_AT_LEAST_S or any(span.overlap(other) for other in taken):
                 continue
-            yield _cloth(row, span, scene)
+            yield _cloth(row, span, scene, 0.5 if recorded else 1.0)
 
 
 def _like_a_body(row: Sighting) -> bool:
     return 0.01 <= number(row.values, "area") <= 0.6 and number(row.values, "level") > 0.05
 
 
-def _cloth(row: Sighting, span: Span, scene: Scene) -> Draft:
+def _cloth(row: Sighting, span: Span, scene: Scene, needed: float) -> Draft:
     level = number(row.values, "level", 0.3)
     indoors = 0.75 if scene.setting.indoor else 0.55
     return Draft(
@@ -117,7 +137,7 @@ def _cloth(row: Sighting, span: Span, scene: Scene) -> Draft:
         span,
         f"Something the size of a person moves from {float(span.start_s):.2f} to {float(span.end_s):.2f} s without "
         f"touching anything (confidence {row.confidence:.2f}): at most clothes rustle, no voice.",
-        row.confidence * indoors,
+        row.confidence * indoors * needed,
         (row.id,),
         params={"intensity": min(1.0, 0.2 + level), "distance": 0.3},
         pan=0.6 * (2 * number(row.values, "x", 0.5) - 1),

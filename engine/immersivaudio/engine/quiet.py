@@ -11,9 +11,9 @@ from immersivaudio.engine.drafting import tidy_within
 from immersivaudio.engine.looks import Scene, View, is_black, number
 
 _SPEECH_FROM = 0.5
-_GAP_S, _BLACK_S, _STILL_S, _TALK_S = Fraction(1, 2), Fraction(1), Fraction(4), Fraction(2)
+_GAP_S, _BLACK_S, _STILL_S, _TALK_S = Fraction(1, 2), Fraction(1), Fraction(5, 2), Fraction(2)
 _PAUSE_S = Fraction(1)
-_MOVES_LEVEL = 0.35
+_MOVES_LEVEL = 0.1
 _FAINT_PLACES = ("road", "room", "air")
 
 

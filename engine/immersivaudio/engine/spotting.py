@@ -90,7 +90,8 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         yield from moving
     if options.foley:
         yield from blows
-        yield from rustle(view, places, [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar])
+        taken = [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar]
+        yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)
     if options.music:
         yield from _music(view, places, heard)
 
