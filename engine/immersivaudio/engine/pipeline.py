@@ -213,7 +213,9 @@ def _edit_of(request: ScoreRequest) -> tuple[Edit, Any]:
         timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request))
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.timeline_json:
-        timeline, edit = conform.from_json(request.timeline_json, request.name, request.media_by_url, _prober(request))
+        timeline, edit = conform.from_json(
+            request.timeline_json, request.media_by_url, _prober(request), name=request.name
+        )
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.effect == "sfx":
         seconds = Fraction(str(request.params.get("duration_s", 4.0)))
