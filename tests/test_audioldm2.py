@@ -19,7 +19,7 @@ from immersivaudio.engine import gate, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
-from immersivaudio.engine.models import store
+from immersivaudio.engine.models import devices, store
 from immersivaudio.engine.performers import Block, Brief, Performer
 
 torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
@@ -50,7 +50,7 @@ def named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def _loaded(checkpoint: Path) -> Any:
-    performer = plugins.create("performers", "audioldm2")
+    performer = fresh()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(checkpoint))
         patch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
@@ -61,6 +61,11 @@ def _loaded(checkpoint: Path) -> Any:
 @pytest.fixture
 def performer(_loaded: Any) -> Any:
     return _loaded
+
+
+def fresh() -> Any:
+    """A performer that shares nothing, as in a new process."""
+    return type(plugins.create("performers", "audioldm2"))()
 
 
 def take(performer: Performer, cue: Cue, cancelled: Callable[[], bool] = lambda: False) -> Block:
@@ -110,9 +115,9 @@ def test_the_same_seed_is_the_same_take(performer: Any) -> None:
 
 
 def test_a_later_process_gives_the_same_take(performer: Any) -> None:
-    fresh = plugins.create("performers", "audioldm2")
-    fresh.setup()
-    np.testing.assert_array_equal(take(performer, WALLA), take(fresh, WALLA))
+    later = fresh()
+    later.setup()
+    np.testing.assert_array_equal(take(performer, WALLA), take(later, WALLA))
 
 
 def test_the_prompt_and_what_must_not_be_heard_matter(performer: Any) -> None:
@@ -123,10 +128,9 @@ def test_the_prompt_and_what_must_not_be_heard_matter(performer: Any) -> None:
 
 
 def test_a_kept_prompt_gives_what_a_fresh_one_gives(performer: Any) -> None:
-    fresh = plugins.create("performers", "audioldm2")
-    fresh.setup()
+    later = fresh()
     take(performer, WALLA)
-    np.testing.assert_array_equal(take(performer, WALLA), take(fresh, WALLA))
+    np.testing.assert_array_equal(take(performer, WALLA), take(later, WALLA))
 
 
 def test_it_equals_the_plain_pipeline(performer: Any, checkpoint: Path) -> None:
@@ -200,6 +204,30 @@ def test_out_of_memory_is_said_and_survived(performer: Any) -> None:
     assert take(performer, WALLA).any()
 
 
+def test_half_precision_gives_the_same_sound_with_a_little_noise(performer: Any) -> None:
+    rough = fresh()
+    rough.setup()
+    rough._move(devices.Device("cpu", "bfloat16"))
+    assert rough._pipe.unet.dtype == torch.bfloat16
+    assert rough._pipe.vocoder.dtype == rough._pipe.vae.dtype == torch.float32
+    assert np.corrcoef(take(performer, WALLA)[0], take(rough, WALLA)[0])[0, 1] > 0.9
+
+
+def test_unloading_gives_the_device_back_and_the_next_cue_loads_again() -> None:
+    performer = fresh()
+    assert (performer.device, performer.size_bytes > 100_000) == ("", True)
+    performer.load()
+    assert performer.device == "cpu"
+    before = take(performer, WALLA)
+    performer.unload()
+    assert performer.device == ""
+    np.testing.assert_array_equal(take(performer, WALLA), before)
+
+
+def test_everyone_in_a_process_shares_one() -> None:
+    assert plugins.create("performers", "audioldm2") is plugins.create("performers", "audioldm2")
+
+
 def test_senseless_steps_are_refused(performer: Any) -> None:
     for steps in (0.0, 1e9, float("nan"), "many"):
         with pytest.raises(RequestError, match="steps"):
@@ -211,16 +239,16 @@ def test_what_is_no_sound_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loudness: float, reason: str
 ) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tiny_audioldm2.save(tmp_path / "odd", loudness=loudness)))
-    performer = plugins.create("performers", "audioldm2")
+    performer = fresh()
     performer.setup()
     with pytest.raises(ResultError, match=reason):
         take(performer, WALLA)
 
 
 def test_other_weights_change_the_version(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = plugins.create("performers", "audioldm2").version
+    before = fresh().version
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tiny_audioldm2.save(tmp_path / "other", seed=1)))
-    assert plugins.create("performers", "audioldm2").version != before
+    assert fresh().version != before
 
 
 @pytest.fixture
@@ -232,7 +260,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def refused(match: str) -> None:
     with pytest.raises(UnavailableError, match=match):
-        plugins.create("performers", "audioldm2").setup()
+        fresh().setup()
 
 
 def test_pickled_weights_are_refused(own: Path) -> None:
@@ -254,7 +282,7 @@ def test_truncated_weights_are_said(own: Path) -> None:
 
 def test_another_sha256_is_refused(own: Path) -> None:
     store.write_manifest(own)
-    plugins.create("performers", "audioldm2").setup()
+    fresh().setup()
     file = own / "vae" / "diffusion_pytorch_model.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -273,7 +301,7 @@ def test_foreign_classes_and_code_are_refused(own: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tmp_path / "nowhere"))
-    assert "nowhere" in plugins.create("performers", "audioldm2").available()
+    assert "nowhere" in fresh().available()
     refused("nowhere")
 
 

@@ -25,7 +25,8 @@ from immersivaudio.engine.sounds import BY_ID, Motion
 
 _LOG = logging.getLogger(__name__)
 RESEEDS = 2
-_SILENT = 10 ** (-60 / 20)
+# What passes far away may be faint; all else comes at a reference level.
+_SILENT, _SILENT_PASSING = 10 ** (-60 / 20), 10 ** (-80 / 20)
 _HOLE = 10 ** (-75 / 20)
 _MOSTLY = 0.5
 _FLAT_LEAST, _FLAT_SHARE, _TOO_LOUD = 16, 0.001, 2.0
@@ -95,10 +96,14 @@ class Judge:
             return ()
         if not self._finite:
             return (Fault("numbers", "numbers that are no sound", True),)
-        if self.peak < _SILENT:
+        if self.peak < self._least_peak():
             return (Fault("silent", f"silence (peak {decibels(self.peak):.0f} dBFS)", True),)
         found = (self._clipped(), self._constant(), self._holes(), self._off())
         return tuple(fault for fault in found if fault is not None)
+
+    def _least_peak(self) -> float:
+        sound = BY_ID.get(self._cue.sound)
+        return _SILENT_PASSING if sound is not None and sound.motion is Motion.MOVING else _SILENT
 
     def _clipped(self) -> Fault | None:
         """Flat tops at any level: a take is float, so that one that merely passes full scale has lost nothing."""

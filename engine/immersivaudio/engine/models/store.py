@@ -105,7 +105,8 @@ def _snapshot(hub_id: str, revision: str) -> Path | None:
     reference = repository / "refs" / (revision or "main")
     commit = reference.read_text().strip() if reference.is_file() else revision
     folder = repository / "snapshots" / commit
-    return folder if commit and folder.is_dir() else None
+    # What a file says becomes part of a path only when it can be nothing but a commit.
+    return folder if re.fullmatch(r"[0-9A-Za-z]+", commit) and folder.is_dir() else None
 
 
 def fetch(performer: str, default: Weights) -> None:
@@ -231,6 +232,11 @@ def _stats(folder: Path) -> Iterator[str]:
         if file.is_file():
             stat = file.stat()
             yield f"{_name(folder, file)} {stat.st_size} {stat.st_mtime_ns}\n"
+
+
+def size_bytes(place: Place) -> int:
+    """Bytes of the weights on disk."""
+    return sum(file.stat().st_size for file in place.folder.rglob("*.safetensors"))
 
 
 def sha256(file: Path) -> str:

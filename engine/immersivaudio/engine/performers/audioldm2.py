@@ -7,6 +7,7 @@ Good for what has no simple physics: crowds, birds, animals, free prompts. Needs
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -100,8 +101,21 @@ class AudioLDM2:
             return _FREE_FITNESS if cue.prompt or cue.sound else 0.0
         return _FITNESS.get(sound.id, _MOTION_FITNESS[sound.motion])
 
+    @property
+    def device(self) -> str:
+        """Where the weights are now; empty when they are on disk only."""
+        return self._device.name if self._pipe is not None else ""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the weights on disk; 0 where there are none."""
+        try:
+            return store.size_bytes(self._place())
+        except EngineError:
+            return 0
+
     def setup(self) -> None:
-        """Check the weights and bring them to the device.
+        """Check the weights and bring them to the device; nothing to do where they are there already.
 
         Raises:
             UnavailableError: libraries or weights are missing, or the weights are refused.
@@ -109,16 +123,29 @@ class AudioLDM2:
         if absent := devices.missing(_LIBRARIES):
             raise UnavailableError(absent)
         with self._lock:
-            store.fetch(_NAME, weights.KNOWN[0])
-            place = self._place()
-            store.check(place, _CLASSES)
-            self._device = devices.choose()
-            self._pipe = _load(place, self._device)
+            if self._pipe is None:
+                self._hold()
+
+    load = setup
+
+    def unload(self) -> None:
+        """Give the device's memory back; the next cue loads again."""
+        with self._lock:
+            self._pipe = None
+            self._prompts.clear()
+            devices.release(self._device)
+
+    def _hold(self) -> None:
+        store.fetch(_NAME, weights.KNOWN[0])
+        place = self._place()
+        store.check(place, _CLASSES)
+        self._device = devices.choose()
+        self._pipe = _load(place, self._device)
 
     def perform(self, brief: Brief) -> Iterator[Block]:
-        if self._pipe is None:
-            raise UnavailableError("audioldm2 is not set up.")
         with self._lock:
+            if self._pipe is None:
+                self._hold()
             mono, rate_hz = self._generate(brief)
         shaping.refuse_broken(mono, self.name)
         make = shaping.struck if shaping.is_struck(brief.cue) else shaping.sustained
@@ -305,5 +332,7 @@ def _no_memory() -> EngineError:
     )
 
 
+@functools.cache
 def create() -> AudioLDM2:
+    """One a process: whoever asks shares the weights on the device."""
     return AudioLDM2()
