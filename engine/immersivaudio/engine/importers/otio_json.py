@@ -30,9 +30,9 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
     _refuse_depth(text)
     try:
         found = otio.adapters.read_from_string(text, "otio_json")
-    except otio.exceptions.OTIOError:
+    except (otio.exceptions.OTIOError, KeyError):
         found = _lowered(text, grumbles)
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
     return _timeline(found, grumbles)
 
@@ -84,8 +84,10 @@ def _lowered(text: str, grumbles: Grumbles) -> object:
     try:
         found = otio.adapters.read_from_string(json.dumps(tree), "otio_json")
     except (otio.exceptions.OTIOError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        names = ", ".join(sorted(newer)) or _first_line(error)
-        raise TimelineError(f"The timeline needs a newer OpenTimelineIO ({names}).", _AGAIN) from error
+        if newer:
+            names = ", ".join(sorted(newer))
+            raise TimelineError(f"The timeline needs a newer OpenTimelineIO ({names}).", _AGAIN) from error
+        raise TimelineError(f"The timeline is not whole: {_first_line(error)}.", _AGAIN) from error
     if newer:
         grumbles.add(f"Written by a newer OpenTimelineIO; read as the older form: {', '.join(sorted(newer))}.")
     return found
