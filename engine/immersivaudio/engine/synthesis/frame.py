@@ -6,7 +6,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ FRAME = HOP * HOPS
 HOP_S = HOP / RATE_HZ
 FRAME_S = FRAME / RATE_HZ
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 Rng = np.random.Generator
 
 

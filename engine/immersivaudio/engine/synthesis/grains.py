@@ -9,8 +9,17 @@ import numpy as np
 from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import FRAME, HOP, HOP_S, HOPS, RATE_HZ, Array, Rng, panned
+from immersivaudio.engine.synthesis.noise import burst, hump
 
 Make = Callable[[Rng], Array]
+
+
+def rub(rng: Rng, centre_hz: float) -> Array:
+    """A grain of friction or fracture, mono: noise round a pitch that dies within a few of its periods."""
+    fall = rng.uniform(2.0, 8.0) / centre_hz
+    t = np.arange(int(min(0.045, 6 * fall) * RATE_HZ)) / RATE_HZ
+    wave = burst(rng, (len(t) + 0.5) / RATE_HZ, hump(centre_hz, 0.5))[: len(t)] * (1_500.0 / centre_hz) ** 0.5
+    return wave * np.minimum(1.0, t / 0.0003) * np.exp(-t / fall)
 
 
 class Tape:

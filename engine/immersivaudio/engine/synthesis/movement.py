@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from immersivaudio.engine.synthesis.frame import FRAME, HOP_S, HOPS, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp
-from immersivaudio.engine.synthesis.grains import Shower
-from immersivaudio.engine.synthesis.noise import Noise, band, hump, slope, unit
+from immersivaudio.engine.synthesis.grains import Cloud, rub
+from immersivaudio.engine.synthesis.noise import Noise, band, hump, unit
 
 
 class Whoosh:
@@ -50,6 +50,11 @@ class Whoosh:
         return wave * sharp * ends * np.stack([np.cos(angle), np.sin(angle)])
 
 
+def _fibre(rng: Rng) -> Array:
+    """A thread or fold that slips: a short rub."""
+    return rub(rng, glide(700.0, 7_500.0, rng.random()))
+
+
 class Cloth:
     """Clothing in movement: friction in strokes as the limbs swing, the fabric's fine crackle in each."""
 
@@ -58,10 +63,9 @@ class Cloth:
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("cloth")
         busy = self._busy = ask["intensity"]
-        self._noise, self._fine = Noise(rng, 0.5), Shower(rng, 1_800.0, 9_000.0, 0.5)
-        self._weave = unit(hump(glide(900.0, 1_500.0, busy), 1.0) * slope(-1.5, 500.0)) + 0.35 * unit(
-            band(2_500.0, 9_000.0, 1)
-        )
+        self._noise, self._fine = Noise(rng, 0.5), Cloud(rng, _fibre, 128, 0.5)
+        weave = glide(1_100.0, 1_700.0, busy)
+        self._weave = unit(hump(weave, 1.1)) + 0.3 * unit(band(2_500.0, 9_000.0, 1))
         self._rub = Wander(rng, (0.02, 0.05))
         self._strokes: list[tuple[float, float, float]] = []
         self._clock_s, self._next_s = 0.0, 0.0
@@ -71,8 +75,8 @@ class Cloth:
         level = lerp(0.06, 0.12, self._busy) + self._swing(now)
         self._clock_s += FRAME / RATE_HZ
         rub = np.exp(0.5 * self._rub.frame())
-        out = self._noise.frame((0.5 * level * rub)[:, None] * self._weave)
-        return out + 0.3 * self._fine.frame(700.0 * level**1.5 * rub, 1.0)
+        out = self._noise.frame((0.06 * level * rub)[:, None] * self._weave)
+        return out + 0.3 * self._fine.frame(550.0 * level * rub, 1.1)
 
     def _swing(self, now: Array) -> Array:
         while self._next_s < now[-1] + 0.1:

@@ -160,9 +160,9 @@ class Forest:
         for bird in self._birds:
             while bird.next_s < self._clock_s + FRAME_S:
                 start = int((bird.next_s - self._clock_s) * RATE_HZ)
-                self._tape.lay_stereo(max(0, start), 0.8 * bird.call())
+                self._tape.lay_stereo(max(0, start), 1.6 * bird.call())
         self._clock_s += FRAME_S
-        return 0.28 * self._leaves.frame() + self._noise.frame(self._air) + self._tape.frame()
+        return 0.16 * self._leaves.frame() + self._noise.frame(self._air) + self._tape.frame()
 
 
 class _Cricket:
@@ -206,7 +206,7 @@ class Night:
         count = round(lerp(2, 12, lively))
         self._insects = [_Cricket(rng, i % 4 == 3, near if i < 4 else 0.35 * near) for i in range(count)]
         self._noise, self._breeze = Noise(rng, 0.9), Wander(rng, (2.0, 8.0))
-        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.35
+        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.06
         self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.03, 0.14, lively)
         self._swarm = Wander(rng, (0.02, 0.08))
         self._tape, self._clock_s, self._ramp = Tape(), 0.0, Ramp()
@@ -217,4 +217,4 @@ class Night:
         self._clock_s += FRAME_S
         breeze = np.exp(0.3 * self._breeze.frame())[:, None] * self._air
         choir = np.exp(0.35 * self._swarm.frame())[:, None] * self._choir
-        return self._noise.frame(breeze + choir) + 0.35 * self._tape.frame()
+        return self._noise.frame(breeze + choir) + 0.5 * self._tape.frame()

@@ -79,7 +79,7 @@ def unit(magnitude: Array) -> Array:
 def burst(rng: Rng, duration_s: float, magnitude: Array) -> Array:
     """A short piece of noise with a given spectrum, mono ``[n]``, for grains and strokes."""
     n = max(8, int(duration_s * RATE_HZ))
-    frequencies = fft.rfftfreq(n, 1 / RATE_HZ)
-    shape = np.interp(frequencies, BIN_HZ, magnitude)
-    out: Array = fft.irfft(fft.rfft(rng.standard_normal(n)) * shape, n)
+    size = fft.next_fast_len(n, real=True)
+    shape = np.interp(fft.rfftfreq(size, 1 / RATE_HZ), BIN_HZ, magnitude)
+    out: Array = fft.irfft(fft.rfft(rng.standard_normal(size)) * shape, size)[:n]
     return out

@@ -6,9 +6,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy import signal
+from scipy import fft, signal
 
-from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, glide, seconds, stream
+from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, glide, seconds, stream
 
 
 @lru_cache(maxsize=32)
@@ -20,12 +20,12 @@ def room(reverb_s: float, early_s: float = 0.02, seed: int = 1) -> Array:
     tail = rng.standard_normal((2, len(t)))
     mid = tail.mean(axis=0)
     tail = 0.75 * tail + 0.35 * mid
-    onset = np.clip((t - early_s) / early_s, 0.0, 1.0)
+    onset = np.clip((t - 0.2 * early_s) / early_s, 0.0, 1.0)
     bright = tail * np.exp(-6.91 * 2.2 * t / reverb_s)
     dark = signal.lfilter([0.25], [1.0, -0.75], tail, axis=-1) * np.exp(-6.91 * t / reverb_s)
-    out = (0.5 * bright + dark) * onset
+    out = (0.25 * bright + dark) * onset
     for _ in range(8):
-        out[:, int(rng.uniform(0.3, 2.5) * early_s * RATE_HZ)] += rng.uniform(0.5, 1.0, 2) * rng.choice([-1, 1]) * 2.5
+        out[:, int(rng.uniform(0.3, 2.5) * early_s * RATE_HZ)] += rng.uniform(0.5, 1.0, 2) * rng.choice([-1, 1]) * 0.8
     return np.asarray(out / np.sqrt(np.sum(out**2, axis=-1, keepdims=True)), np.float64)
 
 
@@ -49,3 +49,22 @@ def darkened(wave: Array, distance: float) -> Array:
         return wave
     sos = signal.butter(1, far_cutoff_hz(distance) / 1.0, fs=RATE_HZ, output="sos")
     return np.asarray(signal.sosfilt(sos, wave, axis=-1), np.float64)
+
+
+class Reverb:
+    """A room for a stream: mono frames in, the room's stereo answer out, without the direct sound."""
+
+    def __init__(self, reverb_s: float, early_s: float = 0.02, seed: int = 1) -> None:
+        response = room(round(reverb_s, 2), early_s, seed).astype(np.float32)
+        self._size = fft.next_fast_len(FRAME + response.shape[1], real=True)
+        self._response = fft.rfft(response, self._size, axis=-1)
+        self._tail = np.zeros((2, self._size), np.float32)
+
+    def frame(self, wave: Array) -> Array:
+        """``[FRAME]`` -> ``[2, FRAME]``."""
+        spectrum = fft.rfft(wave.astype(np.float32), self._size)
+        self._tail += fft.irfft(spectrum * self._response, self._size, axis=-1)
+        out = self._tail[:, :FRAME].astype(np.float64)
+        self._tail[:, :-FRAME] = self._tail[:, FRAME:].copy()
+        self._tail[:, -FRAME:] = 0.0
+        return out

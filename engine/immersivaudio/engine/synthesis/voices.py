@@ -9,7 +9,7 @@ from scipy import fft
 from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, panned, seconds
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, burst, slope, unit
-from immersivaudio.engine.synthesis.space import in_room
+from immersivaudio.engine.synthesis.space import Reverb
 
 # First three formants in Hz of ten vowels (Peterson and Barney 1952, men).
 _VOWELS = np.array(
@@ -38,10 +38,11 @@ def _syllable(rng: Rng, pitch_hz: float, tract: float) -> Array:
     pitch = pitch_hz * (1 + rng.uniform(-0.12, 0.12) * x + 0.06 * np.sin(np.pi * x)) * 2 ** (rng.normal(0, 0.12))
     phase = np.cumsum(pitch * (1 + 0.01 * rng.standard_normal(len(t)))) / RATE_HZ
     pulses = np.diff(np.floor(phase), prepend=0.0)
-    spectrum = fft.rfft(pulses, 2 * len(t))
-    frequencies = fft.rfftfreq(2 * len(t), 1 / RATE_HZ)
+    size = fft.next_fast_len(2 * len(t), real=True)
+    spectrum = fft.rfft(pulses, size)
+    frequencies = fft.rfftfreq(size, 1 / RATE_HZ)
     tilt = 1 / (1 + (frequencies / 500.0) ** 1.2)
-    voiced: Array = fft.irfft(spectrum * tilt * _formants(frequencies, rng, tract))[: len(t)]
+    voiced: Array = fft.irfft(spectrum * tilt * _formants(frequencies, rng, tract), size)[: len(t)]
     voiced *= np.sin(np.pi * x) ** 0.5 / (np.std(voiced) + 1e-9)
     breath = burst(rng, 0.05, _consonant(rng)) * rng.uniform(0.0, 0.35)
     return np.concatenate([breath * np.hanning(len(breath)), voiced])
@@ -55,8 +56,8 @@ def _consonant(rng: Rng) -> Array:
 class _Speaker:
     """One voice: pitch, tract, place, pace; talks in phrases with pauses. Its syllables are renewed one by one."""
 
-    def __init__(self, rng: Rng, far: float) -> None:
-        self._rng, self._far = rng, far
+    def __init__(self, rng: Rng) -> None:
+        self._rng = rng
         woman = rng.random() < 0.5
         self._pitch_hz = rng.uniform(170, 240) if woman else rng.uniform(90, 145)
         self._tract = rng.uniform(1.1, 1.2) if woman else rng.uniform(0.92, 1.05)
@@ -66,16 +67,18 @@ class _Speaker:
         self._left, self._next_s, self._pace_s = 0, rng.uniform(0, 1.5), rng.uniform(0.17, 0.26)
 
     def _utter(self) -> Array:
-        wave = _syllable(self._rng, self._pitch_hz, self._tract)
-        return in_room(wave * self._sides[:, None], lerp(0.7, 4.0, self._far), 0.7, 0.02)
+        return self._loud * _syllable(self._rng, self._pitch_hz, self._tract)
+
+    def renew(self) -> None:
+        """Forget one syllable and find another."""
+        self._words[int(self._rng.integers(0, len(self._words)))] = self._utter()
 
     def talk(self, tape: Tape, now_s: float) -> None:
         """Lay every syllable that starts within the frame that begins at ``now_s``."""
-        self._words[int(self._rng.integers(0, len(self._words)))] = self._utter()
         while self._next_s < now_s + FRAME_S:
             start = max(0, int((self._next_s - now_s) * RATE_HZ))
             word = self._words[int(self._rng.integers(0, len(self._words)))]
-            tape.lay_stereo(start, self._loud * np.exp(0.3 * self._rng.standard_normal()) * word)
+            tape.lay(start, word, np.exp(0.3 * self._rng.standard_normal()) * self._sides)
             self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
             self._left -= 1
             if self._left <= 0:
@@ -91,14 +94,18 @@ class Crowd:
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("crowd")
         dense, far = ask["intensity"], ask["distance"]
-        self._speakers = [_Speaker(rng, far) for _ in range(round(lerp(8, 22, dense)))]
+        self._speakers = [_Speaker(rng) for _ in range(round(lerp(14, 44, dense)))]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
-        self._bed = unit(band(180.0, 1_100.0, 2) * slope(-3.0, 400.0)) * lerp(0.6, 1.5, dense * 0.6 + far * 0.4)
-        self._tape, self._clock_s = Tape(), 0.0
+        self._bed = unit(band(200.0, 1_300.0, 2) * slope(-3.0, 400.0)) * lerp(0.5, 2.2, 0.6 * dense + 0.4 * far)
+        self._hall, self._near = Reverb(lerp(0.9, 1.5, far), 0.03), lerp(0.55, 0.1, far)
+        self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 
     def frame(self) -> Array:
+        self._speakers[self._turn % len(self._speakers)].renew()
+        self._turn += 1
         for speaker in self._speakers:
             speaker.talk(self._tape, self._clock_s)
         self._clock_s += FRAME_S
+        dry = self._tape.frame()
         murmur = np.exp(0.22 * self._murmur.frame())
-        return self._noise.frame(murmur[:, None] * self._bed) + 0.5 * self._tape.frame()
+        return self._noise.frame(murmur[:, None] * self._bed) + self._near * dry + self._hall.frame(dry.sum(axis=0))

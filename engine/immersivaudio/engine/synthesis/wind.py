@@ -62,11 +62,11 @@ class WindTrees:
         force = ask["intensity"]
         self._force = force
         self._gusts = Gusts(rng, lerp(0.25, 0.4, force))
-        self._crowns = [Gusts(rng, 0.45) for _ in range(4)]
+        self._crowns = [Gusts(rng, 0.6) for _ in range(4)]
         centres = np.sort(glide(1_800.0, 2_600.0, force) * 2 ** rng.uniform(-0.9, 1.0, 4))
         self._leaves = hump(centres, 0.75) * slope(-1.5, 800.0)
         self._sides = rng.uniform(-0.8, 0.8, 4)
-        self._body = unit(slope(-6.0, 90.0) * band(40.0, 3_000.0, 1)) * lerp(0.35, 0.55, force)
+        self._body = unit(slope(-6.0, 90.0) * band(40.0, 3_000.0, 1)) * lerp(0.10, 0.22, force)
         self._noise = Noise(rng, 0.95)
         self._flutter = Shower(rng, 1_500.0, 9_000.0)
         self._ramp = Ramp()
