@@ -94,10 +94,10 @@ class JobStore:
         OutputError: the folder cannot be written, holds something else, or another engine serves from it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, patience_s: float = 5.0) -> None:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(file, timeout=5.0, isolation_level=None, check_same_thread=False)
+            self._database = sqlite3.connect(file, timeout=patience_s, isolation_level=None, check_same_thread=False)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise _open_error(file, error) from error

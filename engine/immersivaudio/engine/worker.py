@@ -67,6 +67,7 @@ class Worker:
         home, self._cache, self._roots = folders.home, folders.cache, folders.roots
         self._home, self._job_function, self._line = home, job_function, line
         self._blobs = BlobStore(home / "blobs")
+        self._cache.mkdir(parents=True, exist_ok=True)
         self._waiting: queue.Queue[Message] = queue.Queue()
         self._cancelled: set[str] = set()
 
