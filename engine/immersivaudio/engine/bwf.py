@@ -7,6 +7,7 @@ ixml.info's. Written sample by sample into a temporary name and renamed at the e
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Mapping
@@ -27,7 +28,10 @@ _RIFF_LIMIT = 0xFFFFFFFF - 4096
 
 @dataclass(frozen=True, slots=True)
 class Tags:
-    """What a Broadcast WAV says of itself. ``time_reference`` is in samples since midnight of the record start."""
+    """What a Broadcast WAV says of itself. ``time_reference`` is in samples since midnight of the record start.
+
+    ``timecode_rate`` is in frames a second, "24000/1001" for example; ``ixml`` are the USER chunk's own elements.
+    """
 
     description: str = ""
     originator: str = "Immersivaudio"
@@ -35,6 +39,8 @@ class Tags:
     time: str = ""
     time_reference: int = 0
     ixml: Mapping[str, str] = field(default_factory=dict)
+    timecode_rate: str = ""
+    drop_frame: bool = False
 
 
 class WavWriter:
@@ -57,6 +63,7 @@ class WavWriter:
             self._file = self._partial.open("wb")
             self._file.write(self._header(0))
         except OSError as error:
+            self._partial.unlink(missing_ok=True)
             raise _write_error(self.path, error) from error
         return self
 
@@ -77,7 +84,9 @@ class WavWriter:
             if kind is None:
                 self._finish()
         finally:
-            self._file.close()
+            # What is still buffered is of no use by now: a good end has flushed it, a full disk refuses it again.
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._partial.unlink(missing_ok=True)
 
     def _finish(self) -> None:
@@ -98,7 +107,7 @@ class WavWriter:
     def _header(self, samples: int) -> bytes:
         data = samples * self._channels * self._bits // 8
         chunks = self._chunks()
-        body = 4 + 36 + len(chunks) + 8 + data
+        body = 4 + 36 + len(chunks) + 8 + data + data % 2
         big = body > _RIFF_LIMIT
         sizes = struct.pack("<QQQI", body, data, samples, 0)
         head = struct.pack("<4sI4s", b"RF64" if big else b"RIFF", 0xFFFFFFFF if big else body, b"WAVE")
@@ -111,7 +120,11 @@ class WavWriter:
         fmt = struct.pack("<HHIIHH", kind, self._channels, self._rate_hz, self._rate_hz * frame, frame, self._bits)
         chunks = _chunk(b"fmt ", fmt)
         if self._tags is not None:
-            chunks = _chunk(b"bext", _bext(self._tags)) + chunks + _chunk(b"iXML", _ixml(self._tags))
+            chunks = (
+                _chunk(b"bext", _bext(self._tags))
+                + chunks
+                + _chunk(b"iXML", _ixml(self._tags, self._rate_hz, self._bits))
+            )
         return chunks
 
 
@@ -125,7 +138,10 @@ def read_wav(path: Path) -> tuple[NDArray[np.generic], int]:
         head = file.read(12)
         if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
             raise MediaError(f"{path.name} is not a WAV file.")
-        return _map_data(path, file.tell(), file.seek(0, os.SEEK_END))
+        try:
+            return _map_data(path, file.tell(), file.seek(0, os.SEEK_END))
+        except (struct.error, ValueError, ZeroDivisionError) as error:
+            raise MediaError(f"{path.name} is cut short or damaged.", "Make it again.") from error
 
 
 def _map_data(path: Path, offset: int, end: int) -> tuple[NDArray[np.generic], int]:
@@ -140,6 +156,8 @@ def _map_data(path: Path, offset: int, end: int) -> tuple[NDArray[np.generic], i
                 if (kind, bits) != (_FLOAT, 32):
                     raise MediaError(f"{path.name} is not a 32-bit float WAV file.")
                 frames = (end - offset - 8 if size == 0xFFFFFFFF else size) // (4 * channels)
+                if frames == 0:
+                    return np.zeros((0, channels), np.dtype("<f4")), rate
                 return np.memmap(path, np.dtype("<f4"), "r", offset + 8, (frames, channels)), rate
             offset += 8 + size + size % 2
     raise MediaError(f"{path.name} has no sound in it.")
@@ -168,10 +186,29 @@ def _bext(tags: Tags) -> bytes:
     return head + reference + bytes(64 + 190)
 
 
-def _ixml(tags: Tags) -> bytes:
-    rows = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in tags.ixml.items())
-    note = f"<NOTE>{escape(tags.description)}</NOTE>" if tags.description else ""
-    return f'<?xml version="1.0" encoding="UTF-8"?><BWFXML><IXML_VERSION>2.10</IXML_VERSION>{note}<USER>{rows}</USER></BWFXML>'.encode()
+def _ixml(tags: Tags, rate_hz: int, bits: int) -> bytes:
+    user = "".join(f"<{name}>{_text(value)}</{name}>" for name, value in tags.ixml.items())
+    note = f"<NOTE>{_text(tags.description)}</NOTE>" if tags.description else ""
+    body = f"<IXML_VERSION>2.10</IXML_VERSION>{note}{_speed(tags, rate_hz, bits)}<USER>{user}</USER>"
+    return f'<?xml version="1.0" encoding="UTF-8"?><BWFXML>{body}</BWFXML>'.encode()
+
+
+def _speed(tags: Tags, rate_hz: int, bits: int) -> str:
+    """The SPEED part of iXML: the timecode rate, and the time reference again for those who only read this."""
+    rows = {"FILE_SAMPLE_RATE": rate_hz, "AUDIO_BIT_DEPTH": bits, "TIMESTAMP_SAMPLE_RATE": rate_hz}
+    rows["TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI"] = tags.time_reference >> 32
+    rows["TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO"] = tags.time_reference & 0xFFFFFFFF
+    numbers = "".join(f"<{name}>{number}</{name}>" for name, number in rows.items())
+    if not tags.timecode_rate:
+        return f"<SPEED>{numbers}</SPEED>"
+    names = ("MASTER_SPEED", "CURRENT_SPEED", "TIMECODE_RATE")
+    rates = "".join(f"<{name}>{_text(tags.timecode_rate)}</{name}>" for name in names)
+    return f"<SPEED>{rates}<TIMECODE_FLAG>{'DF' if tags.drop_frame else 'NDF'}</TIMECODE_FLAG>{numbers}</SPEED>"
+
+
+def _text(value: str) -> str:
+    """``value`` as XML text; characters that XML does not allow are left out."""
+    return escape("".join(letter for letter in value if letter >= " " or letter in "\t\n"))
 
 
 def _write_error(path: Path, error: OSError) -> OutputError:

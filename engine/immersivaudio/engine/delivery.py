@@ -17,13 +17,14 @@ import opentimelineio as otio
 
 from immersivaudio.engine import bwf, media, otio_out, report, sheets
 from immersivaudio.engine.audio import amplitude
-from immersivaudio.engine.cue import CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.errors import CancelledError, OutputError
 from immersivaudio.engine.manifest import manifest, summary, to_text
 from immersivaudio.engine.mixing import BLOCK_SAMPLES, MixResult, StemFile
 from immersivaudio.engine.request import DeliveryWish, Made
 
 _HEADROOM_DB = -1.0
+_DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,14 @@ def _stem(job: _Job, file: StemFile, gain_db: float) -> Made:
 
 
 def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
-    return bwf.Tags(description, time_reference=samples_at(job.edit.start_timecode_s) % (24 * 3600 * 48_000), ixml=ixml)
+    rate = job.edit.rate
+    return bwf.Tags(
+        description,
+        time_reference=samples_at(job.edit.start_timecode_s) % _DAY_SAMPLES,
+        ixml=ixml,
+        timecode_rate=f"{rate.numerator}/{rate.denominator}",
+        drop_frame=job.edit.drop_frame,
+    )
 
 
 def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0) -> None:
