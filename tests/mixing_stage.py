@@ -38,7 +38,7 @@ def hit(peak: float = 0.25, seconds: float = 0.4) -> np.ndarray:
 
 
 def write(path: Path, samples: np.ndarray) -> Path:
-    with bwf.WavWriter(path) as writer:
+    with bwf.WavWriter(path, durable=False) as writer:
         for first in range(0, samples.shape[1], 1 << 18):
             writer.write(samples[:, first : first + (1 << 18)])
     return path

@@ -288,7 +288,7 @@ def test_a_take_that_is_gone_is_a_sentence(stage: Stage) -> None:
         stage.mix()
 
 
-@pytest.mark.parametrize("options", [{"loudness": "loud"}, {"mix": 1.5}, {"mix": float("nan")}])
+@pytest.mark.parametrize("options", [{"loudness": "loud"}, {"mix": 1.5}, {"mix": float("nan")}, {"mix": 0.0}])
 def test_options_that_make_no_sense_are_refused(stage: Stage, options: dict[str, object]) -> None:
     stage.cue(Stem.AMBIENCE, 0, bed(20))
     with pytest.raises(RequestError):

@@ -47,14 +47,23 @@ class WavWriter:
     """Writes float32 blocks ``[channels, n]`` as 32-bit float or 24-bit PCM.
 
     Use it as a context manager: leaving it well gives the file its name, leaving it by an exception leaves nothing.
+    ``durable`` False is for files that are only used on the way: they need not outlive a power cut.
 
     Raises:
         OutputError: the file cannot be written, for want of space for example.
     """
 
-    def __init__(self, path: Path, channels: int = 2, rate_hz: int = 48_000, bits: int = 32, tags: Tags | None = None):
-        self.path = path
-        self.samples = 0
+    def __init__(
+        self,
+        path: Path,
+        channels: int = 2,
+        rate_hz: int = 48_000,
+        bits: int = 32,
+        tags: Tags | None = None,
+        *,
+        durable: bool = True,
+    ):
+        self.path, self.samples, self._durable = path, 0, durable
         self._channels, self._rate_hz, self._bits, self._tags = channels, rate_hz, bits, tags
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
 
@@ -96,7 +105,8 @@ class WavWriter:
             self._file.seek(0)
             self._file.write(self._header(self.samples))
             self._file.flush()
-            os.fsync(self._file.fileno())
+            if self._durable:
+                os.fsync(self._file.fileno())
             self._partial.replace(self.path)
         except OSError as error:
             raise _write_error(self.path, error) from error

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from immersivaudio.engine import audio
 from immersivaudio.engine.audio import Block, amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, GainPoint, SpeechSpan, Stem
 
 Curve = tuple[GainPoint, ...]
+Levels = NDArray[np.float64]
 
 DUCK_DB: dict[Stem, float] = {
     Stem.MUSIC: -12.0,
@@ -63,50 +65,52 @@ def _phrases(speech: Sequence[SpeechSpan], hold_s: float) -> list[tuple[float, f
     return phrases
 
 
-def at(curve: Curve, at_s: float) -> float:
-    """The gain in decibels at a moment; 0 for an empty curve."""
+def levels(curve: Curve, moments: Levels) -> Levels:
+    """The gain in decibels at each of ``moments`` (seconds); 0 for an empty curve."""
     if not curve:
-        return 0.0
-    return float(np.interp(at_s, [point.at_s for point in curve], [point.gain_db for point in curve]))
+        return np.zeros(len(moments))
+    known, gains = np.array([(point.at_s, point.gain_db) for point in curve]).T
+    found: Levels = np.interp(moments, known, gains)
+    return found
+
+
+def at(curve: Curve, at_s: float) -> float:
+    """The gain in decibels at one moment."""
+    return float(levels(curve, np.array([at_s]))[0])
 
 
 def window(curve: Curve, start_s: float, duration_s: float) -> Curve:
     """The part of ``curve`` within a span, on a clock that starts with the span."""
     if not curve:
         return ()
-    inside = [point for point in curve if start_s < point.at_s < start_s + duration_s]
-    first, last = at(curve, start_s), at(curve, start_s + duration_s)
-    middle = [GainPoint(point.at_s - start_s, point.gain_db) for point in inside]
-    return _thin((GainPoint(0.0, first), *middle, GainPoint(duration_s, last)))
+    inside = [point.at_s for point in curve if start_s < point.at_s < start_s + duration_s]
+    moments = np.array([start_s, *inside, start_s + duration_s])
+    return _curve(moments - start_s, levels(curve, moments))
 
 
 def add(first: Curve, second: Curve, gain_db: float = 0.0) -> Curve:
     """Both gains and ``gain_db`` in a row: exact, since a sum of lines is a line between the joint points."""
-    moments = sorted({point.at_s for point in (*first, *second)}) or [0.0]
-    return _thin(tuple(GainPoint(moment, at(first, moment) + at(second, moment) + gain_db) for moment in moments))
+    moments = np.array(sorted({point.at_s for point in (*first, *second)}) or [0.0])
+    return _curve(moments, levels(first, moments) + levels(second, moments) + gain_db)
 
 
-def _thin(curve: Curve) -> Curve:
-    """Without points that change nothing."""
-    if all(point.gain_db == curve[0].gain_db for point in curve):
-        return curve[:1]
-    ends = (0, len(curve) - 1)
-    flat = [
-        index not in ends and curve[index - 1].gain_db == curve[index].gain_db == curve[index + 1].gain_db
-        for index in range(len(curve))
-    ]
-    return tuple(point for point, drop in zip(curve, flat, strict=True) if not drop)
+def _curve(moments: Levels, gains: Levels) -> Curve:
+    """Points without those that change nothing: the inner ones of a level stretch."""
+    if np.all(gains == gains[0]):
+        return (GainPoint(float(moments[0]), float(gains[0])),)
+    moves = np.diff(gains) != 0
+    keep = np.r_[True, moves] | np.r_[moves, True]
+    keep[[0, -1]] = True
+    return tuple(GainPoint(float(at_s), float(gain)) for at_s, gain in zip(moments[keep], gains[keep], strict=True))
 
 
 def amplitudes(curve: Curve, first: int, count: int) -> Block | float:
     """The linear gain of ``count`` samples from sample ``first`` on; one number where it does not change."""
     if len(curve) < 2:
         return amplitude(curve[0].gain_db) if curve else 1.0
-    moments = np.array([point.at_s for point in curve]) * SAMPLE_RATE_HZ
-    levels = np.array([point.gain_db for point in curve])
-    begin, end = np.searchsorted(moments, [first, first + count - 1])
-    around = levels[max(0, begin - 1) : end + 1]
+    known, gains = np.array([(point.at_s * SAMPLE_RATE_HZ, point.gain_db) for point in curve]).T
+    begin, end = np.searchsorted(known, [first, first + count - 1])
+    around = gains[max(0, begin - 1) : end + 1]
     if np.all(around == around[0]):
         return amplitude(float(around[0]))
-    level = np.interp(np.arange(first, first + count), moments, levels)
-    return audio.amplitudes(level)
+    return audio.amplitudes(np.interp(np.arange(first, first + count), known, gains))

@@ -196,6 +196,8 @@ def mix(
     target = levels.preset(options.loudness)
     if not 0 <= options.mix <= 1:
         raise RequestError(f"A mix of {options.mix} makes no sense.", "Choose a mix from 0 to 1.")
+    if options.mix == 0 and (original is None or not options.keep_original):
+        raise RequestError("A mix of 0 is only the original sound, and there is none.", "Choose a mix above 0.")
     desk = _desk(sheet, takes, original if options.keep_original else None, options, cancelled, progress)
     trim_db = _speech_trim_db(desk, sheet)
     desk = replace(desk, generated_gain=desk.generated_gain * amplitude(trim_db))
@@ -296,7 +298,7 @@ def _write(desk: _Desk, master: _Master, folder: Path) -> tuple[tuple[StemFile, 
     ears = {name: _Ear() for name in (*desk.stems, None)}
     paths = {name: folder / f"{name or 'bounce'}.wav" for name in ears}
     with ExitStack() as stack:
-        writers = {name: stack.enter_context(bwf.WavWriter(path)) for name, path in paths.items()}
+        writers = {name: stack.enter_context(bwf.WavWriter(path, durable=False)) for name, path in paths.items()}
         for first, count, blocks in desk.blocks(0.5, 1.0):
             level, silence = master.amplitudes(first, count), np.zeros((2, count), np.float32)
             levelled: dict[Stem | None, Block] = {stem: block * level for stem, block in blocks.items()}
