@@ -35,6 +35,15 @@ pytestmark = [
 WALLA = Cue("walla", Stem.AMBIENCE, Span(Fraction(10), Fraction(3)), "crowd", params={"steps": 3.0}, seed=1)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads that wait for one another are slow on a busy machine, and tiny matrices gain nothing by them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_audioldm2.save(tmp_path_factory.mktemp("weights") / "audioldm2")

@@ -148,6 +148,7 @@ class AudioLDM2:
                 self._hold()
             mono, rate_hz = self._generate(brief)
         shaping.refuse_broken(mono, self.name)
+        mono = shaping.centred(mono, rate_hz)
         make = shaping.struck if shaping.is_struck(brief.cue) else shaping.sustained
         yield from make(mono, rate_hz, brief)
 
@@ -187,7 +188,8 @@ class AudioLDM2:
         if not shaping.is_struck(brief.cue):
             wanted = -(-brief.samples * rate_hz // SAMPLE_RATE_HZ)
         grain, overlap = round(_GRAIN_S * rate_hz), round(_OVERLAP_S * rate_hz)
-        spans = shaping.windows(max(wanted, round(_SHORTEST_S * rate_hz)), round(_LONGEST_S * rate_hz), overlap, grain)
+        wanted = max(wanted, round(_SHORTEST_S * rate_hz))
+        spans = shaping.windows(wanted, round(_LONGEST_S * rate_hz), overlap, grain)
         wish = _wish(brief.cue)
         noise = self._noise(spans[-1].end, brief.cue.seed)
         parts = [self._window(span, noise, wish, brief) for span in spans]
