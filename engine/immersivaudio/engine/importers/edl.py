@@ -166,7 +166,7 @@ class _Reader:
             raise TimelineError(f"The EDL has frame numbers that {nominal} fps has not.", "Give its frame rate.")
         self._drop = any(event.drop for event in events) and drops(rate)
         starts = [self._at(event.record[0]) for event in events if self._span(event)]
-        self._start_s = min(starts, default=_ZERO)
+        self._start_s = _earliest(starts, self._day_s)
 
     def timeline(self, name: str) -> otio.schema.Timeline:
         by_track: dict[str, list[_Event]] = defaultdict(list)
@@ -225,6 +225,13 @@ class _Reader:
             number = int(channel[1:] or 1)
             facts = {"channels": [event.patches.get(number, number) - 1]}
         return Piece(name, at, duration, Source(_file(event)), source, speed, facts=facts)
+
+
+def _earliest(starts: list[Fraction], day_s: Fraction) -> Fraction:
+    """The first record in; a list that runs over midnight starts on the evening before."""
+    first = min(starts, default=_ZERO)
+    evening = [start for start in starts if start - first > day_s / 2]
+    return min(evening, default=first)
 
 
 def _name(event: _Event) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from fractions import Fraction
 
@@ -17,6 +18,7 @@ _RATE_LIMIT = 10**13
 _GRAIN = 10_000_000
 
 
+@functools.lru_cache(maxsize=4096)
 def snap(rate: Fraction | float) -> Fraction:
     """The exact rational that ``rate`` (per second) stands for: 23.976 and 23.98 are 24000/1001, 2997/100 is
     30000/1001, 59.94 is 60000/1001; whole rates stay whole. The one place where rates are snapped.

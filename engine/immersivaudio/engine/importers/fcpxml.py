@@ -179,7 +179,7 @@ class _Reader:
             if child.tag in _STORY and child.get("lane"):
                 lane = int(child.get("lane", "0"))
                 where = clock.lane_s(fraction(child.get("offset"), start))
-                inner = replace(setting, layer=(*setting.layer, lane))
+                inner = replace(setting, layer=(*setting.layer, lane), muted=False)
                 self._element(child, where, inner, layers, (_ZERO, _ZERO))
 
     def _pieces(

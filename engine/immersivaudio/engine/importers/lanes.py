@@ -126,7 +126,7 @@ def _follows(lane: list[Piece], piece: Piece) -> bool:
     if piece.at_s >= last.end_s:
         return True
     before = lane[-2].end_s if len(lane) > 1 else last.at_s
-    return piece.end_s >= last.end_s and piece.at_s >= max(last.at_s, before) and piece.content is not last.content
+    return piece.end_s >= last.end_s and piece.at_s >= max(last.at_s, before)
 
 
 def _track(name: str, kind: str, pieces: list[Piece], rate: Fraction, enabled: bool) -> otio.schema.Track:

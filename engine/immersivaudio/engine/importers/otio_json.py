@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import opentimelineio as otio
 
 from immersivaudio.engine.errors import TimelineError
@@ -15,6 +16,8 @@ from immersivaudio.engine.importers.flatten import CLIPS_AT_MOST
 from immersivaudio.engine.importers.warnings import Grumbles
 
 _CLIP = re.compile(r'"Clip\.\d')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_OPEN, _CLOSE = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
 _DEPTH_AT_MOST = 800
 _AGAIN = "Export the timeline again as .otio."
 
@@ -39,14 +42,9 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
 
 def _refuse_depth(text: str) -> None:
     """Deeply nested JSON would overflow the stack of the C++ reader, which cannot be caught."""
-    depth = deepest = 0
-    for bracket in re.finditer(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
-        token = bracket[0]
-        if token in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif token in "]}":
-            depth -= 1
+    marks = np.frombuffer(_STRING.sub("", text).encode(), np.uint8)
+    steps = np.isin(marks, _OPEN).astype(np.int32) - np.isin(marks, _CLOSE)
+    deepest = int(steps.cumsum().max(initial=0))
     if deepest > _DEPTH_AT_MOST:
         raise TimelineError(f"The timeline is nested {deepest} levels deep.", "Flatten some nests first.")
 

@@ -92,8 +92,8 @@ class _Reader:
 
 
 def _name(clip: Element) -> str:
-    match = re.search(r"name=\(string\)\"?([^;\"]+)", clip.get("properties", ""))
-    return match[1] if match else clip.get("asset-id", "clip").rsplit("/", 1)[-1]
+    match = re.search(r'name=\(string\)(?:"((?:[^"\\]|\\.)*)"|([^;,]+))', clip.get("properties", ""))
+    return match[1] or match[2] if match else clip.get("asset-id", "clip").rsplit("/", 1)[-1]
 
 
 def _on(clip: Element, bit: int) -> bool:
