@@ -177,14 +177,12 @@ def test_a_clip_says_where_it_comes_from(tmp_path: Path) -> None:
     assert track.metadata["Resolve_OTIO"] == {"Audio Type": "Stereo"}
 
 
-def test_files_can_be_moved_afterwards(tmp_path: Path) -> None:
+def test_without_a_folder_lanes_name_their_files_alone(tmp_path: Path) -> None:
     stage = staged(tmp_path)
     made = deliver(stage, edit_of(stage), timeline=user_timeline(Fraction(25), 250))
-    delivery.relocate(made["otio"].path, tmp_path / "elsewhere")
     after = otio.adapters.read_from_file(str(made["otio"].path))
     urls = {clip.media_reference.target_url for clip in after.find_clips()}
-    names = ("scene one.ambience.wav", "scene one.foley.wav")
-    assert urls == {"/media/a b.mov", *(str(tmp_path / "elsewhere" / name) for name in names)}
+    assert urls == {"/media/a b.mov", made[Stem.AMBIENCE].name, made[Stem.FOLEY].name}
 
 
 def test_a_lane_name_that_is_taken_is_not_taken_twice(tmp_path: Path) -> None:
@@ -216,7 +214,7 @@ def test_a_single_clip_becomes_a_timeline_with_its_original_sound(tmp_path: Path
     after = otio.adapters.read_from_file(str(made["otio"].path))
     assert [track.name for track in after.tracks[:2]] == ["Picture", "Original"]
     assert after.tracks[0][0].media_reference.target_url == "/media/clip.mp4"
-    assert after.tracks[1][0].media_reference.target_url == str(made["dialogue"].path)
+    assert after.tracks[1][0].media_reference.target_url == made["dialogue"].name
     assert after.global_start_time == otio.opentime.RationalTime(90_000, 25)
 
 

@@ -29,7 +29,7 @@ _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 @dataclass(frozen=True)
 class _Job:
-    """Everything a delivery is made of. ``final`` is the folder in which the files will be found in the end."""
+    """Everything a delivery is made of. ``final`` is the folder in which the files will be found, where it is known."""
 
     name: str
     edit: Edit
@@ -40,7 +40,7 @@ class _Job:
     wish: DeliveryWish
     source: Path | None
     folder: Path
-    final: Path
+    final: Path | None
     cancelled: Callable[[], bool]
 
     def path(self, ending: str) -> Path:
@@ -66,14 +66,14 @@ def deliver(
 ) -> tuple[Made, ...]:
     """Make what ``wish.outputs`` asks for in ``folder``; the cue sheet and the manifest always.
 
-    ``source`` is the video to lay the mix under, for a job on a single file. The timeline's media references lead into
-    ``final_folder`` (``folder`` when not given); :func:`relocate` changes that later.
+    ``source`` is the video to lay the mix under, for a job on a single file. The lanes of the timeline lead into
+    ``final_folder``; without one they name their files alone, for whoever puts the files in their place to complete.
 
     Raises:
         OutputError: it cannot be written, for want of space for example. MediaError: the container or codec does not
         fit. CancelledError: ``cancelled()`` became true.
     """
-    final = (final_folder or folder).absolute()
+    final = None if final_folder is None else final_folder.absolute()
     job = _Job(
         safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled
     )
@@ -84,20 +84,6 @@ def safe_name(name: str) -> str:
     """``name`` as it may stand in a file name and in an editor's url: without separators and ``# ? %``."""
     cleaned = re.sub(r'[\x00-\x1f/\\:*?"<>|#%]+', "_", name).strip(" .")
     return cleaned.encode()[:120].decode(errors="ignore") or "untitled"
-
-
-def relocate(timeline: Path, folder: Path) -> None:
-    """Let the lanes of a delivered ``.otio`` find their files in ``folder``, after all of them were moved there.
-
-    Raises:
-        OutputError: it cannot be written.
-    """
-    document = otio.adapters.read_from_file(str(timeline), "otio_json")
-    for clip in document.find_clips():
-        reference = clip.media_reference
-        if otio_out.NAMESPACE in reference.metadata:
-            reference.target_url = str(folder.absolute() / Path(reference.target_url).name)
-    _write_text(timeline, otio.adapters.write_to_string(document, "otio_json"))
 
 
 def _files(job: _Job) -> Iterator[Made]:
@@ -195,7 +181,7 @@ def _video(job: _Job, source: Path) -> Made:
 
 
 def _timeline(job: _Job, names: Mapping[Stem, str]) -> Made:
-    urls = {stem: str(job.final / name) for stem, name in names.items()}
+    urls = {stem: name if job.final is None else str(job.final / name) for stem, name in names.items()}
     laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, urls)
     return _text(job, "otio", "otio", otio.adapters.write_to_string(laid, "otio_json"))
 

@@ -68,7 +68,7 @@ def add_lanes(
 ) -> otio.schema.Timeline:
     """A copy of ``timeline`` (a new one with the edit's picture where it is None) with a track per generated stem.
 
-    ``urls`` say where each stem's WAV will lie: plain absolute paths. The tracks that were there stay as they are.
+    ``urls`` say where each stem's WAV will lie: plain absolute paths, or names to be completed. The tracks that were there stay as they are.
     """
     result = _new_timeline(edit, urls) if timeline is None else copy.deepcopy(timeline)
     described = _Sheet(edit, {cue.id: cue for cue in sheet.cues}, takes)
@@ -146,10 +146,9 @@ def _clip(sheet: _Sheet, piece: _Piece, places: Mapping[str, Placement], url: st
 
 
 def _reference(sheet: _Sheet, url: str) -> otio.schema.ExternalReference:
-    """A stem's WAV: as long as the record, its timecode the record's, marked as ours so that it can be moved."""
+    """A stem's WAV: as long as the record, its timecode the record's."""
     reference = otio.schema.ExternalReference(url, sheet.range(sheet.first_frame, sheet.frames))
     reference.name = Path(url).name
-    reference.metadata[NAMESPACE] = {"delivered": True}
     return reference
 
 
