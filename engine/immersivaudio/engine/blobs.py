@@ -278,7 +278,7 @@ def _publish(partial: Path, place: Path) -> None:
 
 
 def _write_error(error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return _no_space()
     return OutputError("The engine cannot write to its folder.", "Look into the engine's log.")
 

@@ -50,7 +50,6 @@ class WorkerProcess:
         self._process = process
         self._calls: dict[int, asyncio.Future[Message]] = {}
         self._numbers = itertools.count(1)
-        self.ready: asyncio.Future[list[dict[str, Any]]] = asyncio.get_running_loop().create_future()
         self.job_lines: asyncio.Queue[Message | None] = asyncio.Queue()
         self.gone = False
         self.reading = asyncio.create_task(self._read())
@@ -86,9 +85,7 @@ class WorkerProcess:
             self._lost()
 
     def _sort(self, message: Message) -> None:
-        if message["is"] == "ready":
-            self.ready.set_result(message["models"])
-        elif "call" in message:
+        if "call" in message:
             call = self._calls.pop(message["call"], None)
             if call is not None and not call.done():
                 call.set_result(message)
@@ -98,8 +95,6 @@ class WorkerProcess:
     def _lost(self) -> None:
         self.gone = True
         self.job_lines.put_nowait(None)
-        if not self.ready.done():
-            self.ready.cancel()
         for call in self._calls.values():
             call.cancel()
 

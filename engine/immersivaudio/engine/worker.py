@@ -5,7 +5,7 @@ Messages carry protobuf as base64; nothing is ever unpickled. When stdin ends th
 kills its whole process group, so that no ffmpeg of its own outlives it.
 
 In:  ``{"do": "job", "job_id", "spec"}``, ``{"do": "cancel", "job_id"}``, ``{"do": "models" | "load" | "unload", "call", "id"}``
-Out: ``ready``, ``event``, ``done``, ``failed``, ``answer``, ``refused`` in the field ``is``.
+Out: ``event``, ``done``, ``failed``, ``answer``, ``refused`` in the field ``is``.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from immersivaudio.v1 import job_pb2
 
 Message = dict[str, Any]
 JobFunction = Callable[[ScoreRequest, Workspace, Emit, Callable[[], bool]], Outcome]
+
+_IDLE_S = 0.2
 
 log = logging.getLogger("immersivaudio.worker")
 
@@ -96,7 +98,8 @@ class Worker:
 
     def serve(self) -> None:
         """Do jobs for ever; the listening thread ends the process."""
-        self._line.send({"is": "ready", "models": model_list.answer("models")})
+        if not self._comes_soon():
+            model_list.answer("models")
         while True:
             message = self._waiting.get()
             job_id = message["job_id"]
@@ -106,6 +109,14 @@ class Worker:
             except Exception as error:
                 self._line.send({"is": "failed", "job_id": job_id, "error": _said(error)})
             self._cancelled.discard(job_id)
+
+    def _comes_soon(self) -> bool:
+        """Whether a job comes at once; else there is time to load what the first one will need."""
+        try:
+            self._waiting.put(self._waiting.get(timeout=_IDLE_S))
+        except queue.Empty:
+            return False
+        return True
 
     def _do(self, job_id: str, spec: job_pb2.JobSpec) -> job_pb2.JobResult:
         scratch = self._home / "jobs" / job_id
@@ -173,7 +184,6 @@ def main() -> None:
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     line = Line(_claim_stdout())
-    # The job function is imported before "ready": a job that comes later starts at once.
     folders = Folders(options.home, options.cache, tuple(options.root))
     worker = Worker(folders, _load(options.job_function), line)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
