@@ -27,14 +27,17 @@ check: $(VENV)/dev
 	$(BIN)/buf lint protos
 	sh protos/breaking.sh $(BIN)/buf
 
-bench: $(VENV)/dev $(VENV)-bench
+bench: $(VENV)/bench
 	$(BIN)/python bench/run.py
+
+bench-recognise: $(VENV)/bench
+	$(BIN)/python bench/recognise.py
 
 serve: $(VENV)/base
 	$(BIN)/immersivaudio serve
 
 clean:
-	rm -rf $(VENV) $(VENV)-bench $(VENV)-blender build demo
+	rm -rf $(VENV) $(VENV)-bpy* build demo
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -46,3 +49,7 @@ $(VENV)/base: $(VENV)/bin/python $(SOURCES)
 $(VENV)/dev: $(VENV)/bin/python $(SOURCES)
 	$(PIP) install --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@ $(VENV)/base
+
+$(VENV)/bench: $(VENV)/dev
+	$(PIP) install --constraint constraints.txt --editable '.[bench]'
+	touch $@

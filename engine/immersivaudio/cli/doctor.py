@@ -37,14 +37,16 @@ def doctor() -> None:
     Exits with 5 when the main job could not run here.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("", "", "what to do", box=None, pad_edge=False)
+    table.columns[1].overflow = "fold"
     broken = False
     for state, what, advice in _rows():
         broken |= state == "MISSING"
         colour = {"ok": "green", "MISSING": "red"}.get(state, "yellow")
-        table.add_row(f"[{colour}]{state}[/{colour}]", what, advice)
+        table.add_row(f"[{colour}]{state}[/{colour}]", escape(what), escape(advice))
     Console().print(table)
     if broken:
         sys.exit(5)

@@ -8,6 +8,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 STAGES = {
@@ -57,7 +58,7 @@ class Bar:
         self._bar.update(self._task, completed=fraction, description=text[:40], left=self._left(fraction))
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]note:[/yellow] {text}", soft_wrap=True)
+        self.console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
 
     def _left(self, fraction: float) -> str:
         spent = time.monotonic() - self._began
