@@ -96,7 +96,7 @@ def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> 
     strip.show_waveform = True
     strip.select = False
     strip[MARK] = json.dumps(_label(clip, lane, origin))
-    _level(scene, strip, spot, origin.rate)
+    _level(scene, strip, clip, origin)
     if (strip.channel, compat.start_of(strip), compat.end_of(strip)) != (channel, spot.start, spot.end):
         strips.remove(strip)
         return f"{clip.name} could not be placed at frame {spot.start}."
@@ -140,14 +140,15 @@ def _delay(strip, late_s: Fraction) -> str:
     return ""
 
 
-def _level(scene, strip, spot: Placement, rate: Fraction) -> None:
-    points = spot.clip.gain_curve
-    strip.volume = _linear(spot.clip.gain_db + (points[0].gain_db if points else 0.0))
+def _level(scene, strip, clip: LaneClip, origin: Origin) -> None:
+    points = clip.gain_curve
+    strip.volume = _linear(clip.gain_db + (points[0].gain_db if points else 0.0))
     if len({point.gain_db for point in points}) < 2:
         return
     for point in smooth(points):
-        strip.volume = _linear(spot.clip.gain_db + point.gain_db)
-        strip.keyframe_insert("volume", frame=float(spot.start + Fraction(point.at_s) * rate))
+        strip.volume = _linear(clip.gain_db + point.gain_db)
+        at_s = clip.start_s + Fraction(point.at_s)
+        strip.keyframe_insert("volume", frame=float(origin.first_frame + at_s * origin.rate))
     curve = _volume_curve(scene, strip)
     for key in curve.keyframe_points if curve else ():
         key.interpolation = "LINEAR"
@@ -239,9 +240,9 @@ def replace_cue(scene, strip, lanes: Iterable[Lane], origin: Origin) -> Receipt:
         HostError: the new result does not hold that cue.
     """
     label = label_of(strip)
-    cue_id = label["clip"]["cue"].get("cue_id", "")
+    cue = label["clip"]["cue"].get("cue", "")
     for lane in lanes:
-        clips = [clip for clip in lane.clips if clip.cue.get("cue_id") == cue_id and lane.stem == label["stem"]]
+        clips = [clip for clip in lane.clips if clip.cue.get("cue") == cue and lane.stem == label["stem"]]
         if clips:
             channel = strip.channel
             remove_strip(scene, strip)

@@ -51,12 +51,8 @@ class _Send(_Operator):
         return state.connected and not state.busy and compat.scene_of(context) is not None
 
 
-class Score(_Send):
-    """Watch, spot and perform: new lanes with sound, beside what is there"""
-
-    bl_idname = "immersivaudio.score"
-    bl_label = "Score"
-    goal = "render"
+class _SendEdit(_Send):
+    """Blender cannot register an operator that inherits from a registered one, so the two share this."""
 
     def act(self, context, scene):
         gathered = gather.gather(scene, Scope(scene.immersivaudio.scope))
@@ -64,7 +60,15 @@ class Score(_Send):
         self.report({"INFO"}, f"Sent {gathered.summary}")
 
 
-class Spot(Score):
+class Score(_SendEdit):
+    """Watch, spot and perform: new lanes with sound, beside what is there"""
+
+    bl_idname = "immersivaudio.score"
+    bl_label = "Score"
+    goal = "render"
+
+
+class Spot(_SendEdit):
     """Only watch and spot: the cues are listed, to be muted and re-worded before anything is performed"""
 
     bl_idname = "immersivaudio.spot"

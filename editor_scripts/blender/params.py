@@ -13,6 +13,8 @@ from .bridge.effect import Effect, Param, ParamType, StringMode, Value
 _LARGEST = 2**31 - 1
 _SUBTYPES = {StringMode.FILE_PATH: "FILE_PATH", StringMode.DIRECTORY_PATH: "DIR_PATH"}
 Changed = Callable[[str, str], None]
+# Blender gives a class back only to whoever kept it.
+_groups: dict[str, type] = {}
 
 
 def group_name(effect_id: str) -> str:
@@ -24,21 +26,19 @@ def register(effect: Effect, changed: Changed) -> None:
     """Give every scene a property group with the params of ``effect``; ``changed(effect_id, name)`` follows edits."""
     unregister(effect.id)
     annotations = {param.name: prop for param in effect.params if (prop := _property(effect, param, changed))}
-    name = "IMMERSIVAUDIO_PG_" + group_name(effect.id)
-    group = type(name, (bpy.types.PropertyGroup,), {"__annotations__": annotations})
+    name = group_name(effect.id)
+    group = type("IMMERSIVAUDIO_PG_" + name, (bpy.types.PropertyGroup,), {"__annotations__": annotations})
     bpy.utils.register_class(group)
-    setattr(bpy.types.Scene, group_name(effect.id), bpy.props.PointerProperty(type=group))
+    setattr(bpy.types.Scene, name, bpy.props.PointerProperty(type=group))
+    _groups[name] = group
 
 
 def unregister(effect_id: str) -> None:
     """Take the group away again; values stay in the file and are found when it comes back."""
     name = group_name(effect_id)
-    if not hasattr(bpy.types.Scene, name):
-        return
-    group = getattr(bpy.types, "IMMERSIVAUDIO_PG_" + name, None)
-    delattr(bpy.types.Scene, name)
-    with contextlib.suppress(RuntimeError):
-        bpy.utils.unregister_class(group)
+    if name in _groups:
+        delattr(bpy.types.Scene, name)
+        bpy.utils.unregister_class(_groups.pop(name))
 
 
 def values(scene, effect: Effect) -> dict[str, Value]:

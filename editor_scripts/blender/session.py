@@ -222,9 +222,10 @@ class Session:
         return scene
 
     def _lost(self) -> None:
-        self.link.close()
-        self.link = None
-        self._fail("The bridge has ended. Connect again.")
+        """The bridge is gone; when a call was waiting for it, that call has said why."""
+        said = self.message if self.failed else "The bridge has ended. Connect again."
+        self.close()
+        self._fail(said)
 
     def _fail(self, message: str) -> None:
         self.task, self.failed, self.message, self.fraction = None, True, message, 0.0

@@ -30,6 +30,7 @@ from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
 AUTO = "auto"
 _WANTED = ("stem", "otio", "manifest")
 _TOLD_EVERY_S = 0.25
+_PATIENCE_S = 3.0
 
 
 @dataclass
@@ -70,8 +71,12 @@ class Companion:
     def handshake(self, params: Json) -> Json:
         """``host`` (name, version, capabilities) in; what the engine is and can do out."""
         host = params.get("host", {})
-        client = self._connected()
-        return _json(client.handshake(str(host.get("name", "")), str(host.get("version", "")), _words(host)))
+        said = (str(host.get("name", "")), str(host.get("version", "")), _words(host))
+        if self._address == AUTO:
+            return _json(self._connected().handshake(*said))
+        # A person waits: of an engine that is not there they soon hear so.
+        with Client(self._address, token=self._token, patience_s=_PATIENCE_S) as client:
+            return _json(client.handshake(*said))
 
     def effects(self, params: Json) -> list[Json]:
         """Every effect of a ``context``, or all."""

@@ -58,8 +58,9 @@ class Link:
                 f"Give the Python of the environment that has immersivaudio; {command[0]} was tried.",
                 "BRIDGE_NOT_STARTED",
             ) from None
-        for target in (self._read_answers, self._read_log):
-            threading.Thread(target=target, daemon=True).start()
+        self._log = threading.Thread(target=self._read_log, daemon=True)
+        self._log.start()
+        threading.Thread(target=self._read_answers, daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -169,6 +170,7 @@ class Link:
             except ValueError:
                 self._said.append(line.decode(errors="replace"))
         self._process.wait()
+        self._log.join(1.0)
         self._inbox.put(None)
 
     def _read_log(self) -> None:
