@@ -6,16 +6,15 @@ from __future__ import annotations
 import numpy as np
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, seconds
-from immersivaudio.engine.synthesis.grains import Cloud, Shower
-from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope, unit
+from immersivaudio.engine.synthesis.grains import Cloud
+from immersivaudio.engine.synthesis.noise import Noise, band, burst, slope, unit
 
 
 def _crackle(rng: Rng) -> Array:
-    """A fibre that bursts: a click of gas, 1 to 6 ms, round a resonance of its size."""
-    centre = glide(600.0, 9_000.0, rng.random())
-    wave = burst(rng, 0.02, hump(centre, 0.5))
+    """A fibre that bursts: a broad click of gas, a tenth of a millisecond to two long."""
+    wave = burst(rng, 0.012, band(glide(900.0, 3_500.0, rng.random()), 16_000.0, 1))
     t = np.arange(len(wave)) / RATE_HZ
-    return wave * np.exp(-t * centre / rng.uniform(2.0, 8.0)) * np.minimum(1.0, t / 0.0003) * 2.0
+    return wave * np.exp(-t / glide(0.0001, 0.002, rng.random()))
 
 
 def _pop(rng: Rng) -> Array:
@@ -44,19 +43,16 @@ class Fire:
         self._hiss = unit(band(2_500.0, 14_000.0, 1))
         self._flames = [Wander(rng, (0.05, 0.15, 0.5)), Wander(rng, (0.1, 0.4, 2.0)), Wander(rng, (0.3, 1.5, 6.0))]
         self._crackles, self._pops = Cloud(rng, _crackle, 128, 0.7, 2), Cloud(rng, _pop, 32, 0.6)
-        self._ticks = Shower(rng, 2_000.0, 12_000.0)
         self._runs = Wander(rng, (0.1, 0.4, 1.5))
 
     def frame(self) -> Array:
         lap, roar, hiss = (
-            np.exp(depth * flame.frame()) for depth, flame in zip((0.6, 0.4, 0.5), self._flames, strict=True)
+            np.exp(depth * flame.frame()) for depth, flame in zip((0.5, 0.35, 0.4), self._flames, strict=True)
         )
-        magnitude = (lerp(0.025, 0.14, self._blaze) * lap)[:, None] * self._lap
-        magnitude += (lerp(0.006, 0.045, self._blaze) * roar * lap**0.4)[:, None] * self._roar
-        magnitude += (lerp(0.006, 0.014, self._blaze) * hiss)[:, None] * self._hiss
+        magnitude = (lerp(0.025, 0.085, self._blaze) * lap)[:, None] * self._lap
+        magnitude += (lerp(0.008, 0.030, self._blaze) * roar * lap**0.4)[:, None] * self._roar
+        magnitude += (lerp(0.005, 0.008, self._blaze) * hiss)[:, None] * self._hiss
         busy = np.exp(1.1 * self._runs.frame() - 0.4)
         out = self._noise.frame(magnitude)
-        out += 0.006 * self._ticks.frame(glide(40.0, 200.0, self._blaze) * busy, 1.0)
-        out += 0.11 * self._near * self._crackles.frame(glide(35.0, 150.0, self._blaze) * busy, 1.3)
-        out += 0.16 * self._near * self._pops.frame(glide(0.5, 2.2, self._blaze) * busy, heavy=1.8)
-        return out
+        out += 0.30 * self._near * self._crackles.frame(glide(18.0, 130.0, self._blaze) * busy, 1.2)
+        return out + 0.05 * self._near * self._pops.frame(glide(0.5, 2.2, self._blaze) * busy, heavy=2.2)

@@ -136,7 +136,7 @@ class _Bird:
         """One song in its woods, ``[2, n]``, and when the next will be."""
         song = self._song(self._rng) * glide(0.5, 0.12, self._far) * np.exp(0.25 * self._rng.standard_normal())
         self.next_s += len(song) / RATE_HZ + self._pause_s * self._rng.gamma(2.5, 0.4)
-        return in_room(song * self._sides[:, None], lerp(0.12, 1.2, self._far), 1.3, 0.05)
+        return in_room(song * self._sides[:, None], lerp(0.05, 0.8, self._far), 1.1, 0.05)
 
 
 class Forest:
@@ -160,9 +160,9 @@ class Forest:
         for bird in self._birds:
             while bird.next_s < self._clock_s + FRAME_S:
                 start = int((bird.next_s - self._clock_s) * RATE_HZ)
-                self._tape.lay_stereo(max(0, start), 1.6 * bird.call())
+                self._tape.lay_stereo(max(0, start), 3.4 * bird.call())
         self._clock_s += FRAME_S
-        return 0.16 * self._leaves.frame() + self._noise.frame(self._air) + self._tape.frame()
+        return 0.13 * self._leaves.frame() + self._noise.frame(self._air) + self._tape.frame()
 
 
 class _Cricket:
@@ -170,7 +170,7 @@ class _Cricket:
 
     def __init__(self, rng: Rng, trill: bool, near: float) -> None:
         self._rng, self._trill = rng, trill
-        self._pitch_hz = rng.uniform(2_900, 3_600) if trill else rng.uniform(3_900, 5_000)
+        self._pitch_hz = rng.uniform(2_900, 3_600) if trill else rng.uniform(3_700, 5_300)
         self._stroke_s = 1 / rng.uniform(42, 58) if trill else 1 / rng.uniform(24, 32)
         self._pulses, self._chirp_s = int(rng.integers(3, 6)), 1 / rng.uniform(1.3, 2.6)
         self._loud = near * rng.uniform(0.25, 1.0)
@@ -203,11 +203,11 @@ class Night:
         rng = ask.rng("night")
         lively = ask["intensity"]
         near = lerp(1.0, 0.3, ask["distance"])
-        count = round(lerp(2, 12, lively))
-        self._insects = [_Cricket(rng, i % 4 == 3, near if i < 4 else 0.35 * near) for i in range(count)]
+        count = round(lerp(4, 20, lively))
+        self._insects = [_Cricket(rng, i % 4 == 3, near if i < 4 else 0.4 * near) for i in range(count)]
         self._noise, self._breeze = Noise(rng, 0.9), Wander(rng, (2.0, 8.0))
         self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.06
-        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.03, 0.14, lively)
+        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.08, 0.35, lively)
         self._swarm = Wander(rng, (0.02, 0.08))
         self._tape, self._clock_s, self._ramp = Tape(), 0.0, Ramp()
 

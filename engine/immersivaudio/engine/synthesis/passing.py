@@ -19,6 +19,7 @@ from immersivaudio.engine.synthesis.frame import (
     RATE_HZ,
     Array,
     Ask,
+    Ramp,
     Rng,
     Texture,
     Wander,
@@ -29,9 +30,8 @@ from immersivaudio.engine.synthesis.frame import (
 )
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.loudness import integrated_lufs
-from immersivaudio.engine.synthesis.machines import Engine
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
-from immersivaudio.engine.synthesis.tones import Hum
+from immersivaudio.engine.synthesis.tones import Hum, Motor
 
 SOUND_MPS = 343.0
 _AIR_HZ = (3_500.0, 900.0)
@@ -177,23 +177,25 @@ class Tyres:
         return 0.1 * self._noise.frame(np.exp(0.08 * self._rough.frame())[:, None] * self._paint)
 
 
-class Scaled:
-    """A texture at another level."""
+class _CarMotor:
+    """A car's engine from outside: its cycle's wave, hunting a little."""
 
-    def __init__(self, source: Texture, factor: float) -> None:
-        self.settle_s = source.settle_s
-        self._source, self._factor = source, factor
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng, fast: float) -> None:
+        self._motor, self._hunt, self._ramp = Motor(rng, lerp(0.3, 0.7, fast)), Wander(rng, (0.1, 0.6, 3.0)), Ramp()
+        self._cycle_hz = glide(13.0, 30.0, fast) * rng.uniform(0.9, 1.1)
 
     def frame(self) -> Array:
-        return self._factor * self._source.frame()
+        wave = self._motor.frame(self._cycle_hz * self._ramp.frame(1 + 0.004 * self._hunt.frame()))
+        return 0.05 * np.stack([wave, wave])
 
 
 def car(ask: Ask) -> Passing:
     """A car: tyres and engine together, 8 to 40 m/s."""
     fast = ask["speed"]
     path = path_of(ask, 8.0, 40.0)
-    motor = Engine(Ask({"speed": lerp(0.25, 0.6, fast), "distance": 0.0}, ask.seed))
-    parts = [Part(Tyres(ask.rng("tyres"), fast)), Part(Scaled(motor, lerp(0.05, 0.035, fast)))]
+    parts = [Part(Tyres(ask.rng("tyres"), fast)), Part(_CarMotor(ask.rng("motor"), fast))]
     return Passing(path, parts, _peak_lufs(path.closest_m))
 
 

@@ -12,6 +12,7 @@ from immersivaudio.engine.synthesis.frame import (
     HOPS,
     Array,
     Ask,
+    Ramp,
     Rng,
     Wander,
     glide,
@@ -22,7 +23,7 @@ from immersivaudio.engine.synthesis.frame import (
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, burst, hump, slope, unit
 from immersivaudio.engine.synthesis.space import in_room
-from immersivaudio.engine.synthesis.tones import Hum
+from immersivaudio.engine.synthesis.tones import Hum, Motor
 
 
 class _Vehicle:
@@ -33,20 +34,33 @@ class _Vehicle:
         self._way = float(rng.choice([-1.0, 1.0]))
         heavy = rng.random() < 0.15
         self._loud = (1.9 if heavy else 1.0) * np.exp(0.2 * rng.standard_normal())
-        tyre, motor = hump(glide(700.0, 1_100.0, rng.random()), 0.9), hump(70.0 if heavy else 110.0, 0.55)
-        air = band(1_500.0, 7_000.0, 1) * 0.25
-        self._near = tyre + (1.6 if heavy else 0.8) * motor + air
-        self._far = tyre * slope(-3.0, 500.0) + 0.8 * motor
+        tyre, thump = hump(glide(750.0, 1_150.0, rng.random()), 0.75), hump(75.0 if heavy else 110.0, 0.5)
+        self._near = tyre + (1.2 if heavy else 0.5) * thump + 0.22 * band(1_500.0, 7_000.0, 1)
+        self._far = tyre * slope(-3.0, 500.0) + 0.5 * thump
+        self._motor = Motor(rng, 0.5)
+        self._cycle_hz = rng.uniform(6.0, 10.0) if heavy else rng.uniform(13.0, 26.0)
+        self._growl = 0.45 if heavy else 0.24
+        self._ramps = [Ramp(), Ramp(), Ramp()]
 
-    def paint(self, now_s: Array) -> Array:
-        """Magnitude ``[2, HOPS, bins]`` at these moments: level as 1/r, panned along its way, highs lost with distance."""
+    def _course(self, now_s: Array, hear_s: float) -> tuple[Array, Array, Array]:
+        """Level, place along the way (-1 to 1) and clearness at these moments; unheard ``hear_s`` before and after."""
         along = self._way * (now_s - self.at_s) * self._speed_mps
         reach = np.hypot(along, self._distance_m)
-        level = self._loud * 8.0 / reach
-        clear = np.clip(1.2 * self._distance_m / reach, 0.0, 1.0)[:, None]
-        spectrum = level[:, None] * (clear * self._near + (1 - clear) * self._far)
-        angle = (along / reach + 1) * np.pi / 4
-        return np.stack([np.cos(angle), np.sin(angle)])[:, :, None] * spectrum[None]
+        heard = np.clip(1 - ((now_s - self.at_s) / hear_s) ** 2, 0.0, 1.0)
+        return self._loud * heard * 8.0 / reach, along / reach, np.clip(1.2 * self._distance_m / reach, 0.0, 1.0)
+
+    def drive(self, now_s: Array, hear_s: float) -> tuple[Array, Array]:
+        """Magnitude ``[2, HOPS, bins]`` of the tyres at these moments, level as 1/r, panned along the way, highs lost
+        with distance; and the motor with its Doppler shift, ``[2, FRAME]``."""
+        level, along, clear = self._course(now_s, hear_s)
+        angle = (along + 1) * np.pi / 4
+        sides = np.stack([np.cos(angle), np.sin(angle)])
+        spectrum = level[:, None] * (clear[:, None] * self._near + (1 - clear[:, None]) * self._far)
+        shift = 1 / (1 + self._speed_mps / 343.0 * along * self._way)
+        motor = self._motor.frame(self._cycle_hz * self._ramps[0].frame(shift))
+        loud = self._growl * level * (0.35 + 0.65 * clear) * sides
+        gains = np.stack([self._ramps[1].frame(loud[0]), self._ramps[2].frame(loud[1])])
+        return sides[:, :, None] * spectrum[None], gains * motor
 
 
 class _Road:
@@ -54,21 +68,23 @@ class _Road:
 
     def __init__(self, rng: Rng, every_s: float, distance_m: float, speed_mps: float) -> None:
         self._rng, self._every_s, self._distance_m, self._speed_mps = rng, every_s, distance_m, speed_mps
-        self._hear_s = 10.0 * distance_m / speed_mps + 4.0
+        self._hear_s = 4.5 * distance_m / speed_mps + 4.0
         self._cars: list[_Vehicle] = []
         self._next_s = -self._hear_s
 
-    def paint(self, now_s: Array) -> Array:
-        """Magnitude ``[2, HOPS, bins]`` of all of them; powers add."""
+    def drive(self, now_s: Array) -> tuple[Array, Array]:
+        """Magnitude ``[2, HOPS, bins]`` of all of them (powers add), and their motors ``[2, FRAME]``."""
         self._cars = [car for car in self._cars if car.at_s > now_s[0] - self._hear_s]
         while self._next_s < now_s[-1] + self._hear_s:
             speed = self._speed_mps * self._rng.uniform(0.75, 1.25)
             self._cars.append(_Vehicle(self._rng, self._next_s, self._distance_m, speed))
             self._next_s += 0.35 * self._every_s + self._rng.exponential(0.65 * self._every_s)
-        power = np.zeros((2, HOPS, len(BIN_HZ)))
+        power, motors = np.zeros((2, HOPS, len(BIN_HZ))), np.zeros((2, FRAME))
         for car in self._cars:
-            power += car.paint(now_s) ** 2
-        return np.sqrt(power)
+            tyres, motor = car.drive(now_s, self._hear_s)
+            power += tyres**2
+            motors += motor
+        return np.sqrt(power), motors
 
 
 class Traffic:
@@ -91,8 +107,8 @@ class Traffic:
         now = self._clock_s + np.arange(HOPS) * HOP_S
         self._clock_s += FRAME_S
         bed = np.exp(0.15 * self._drift.frame())[:, None] * self._roar
-        magnitude = self._road.paint(now) * np.exp(0.06 * self._rough.frame())[:, None]
-        return self._noise.frame(magnitude + bed)
+        cars, motors = self._road.drive(now)
+        return self._noise.frame(cars * np.exp(0.06 * self._rough.frame())[:, None] + bed) + motors
 
 
 def _horn(rng: Rng) -> Array:
@@ -131,8 +147,10 @@ class City:
             start = int(self._rng.integers(0, FRAME))
             self._tape.lay_stereo(start, 0.5 * self._near * in_room(event, 4.0, 1.8, 0.08))
         self._clock_s += FRAME_S
-        hum = (0.35 * np.exp(0.14 * self._drift.frame()))[:, None] * self._hum
-        return self._noise.frame(hum + lerp(0.35, 0.7, self._busy) * self._road.paint(now)) + self._tape.frame()
+        hum = (0.22 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
+        cars, motors = self._road.drive(now)
+        busy = lerp(0.5, 1.0, self._busy)
+        return self._noise.frame(hum + 0.6 * busy * cars) + 1.5 * busy * motors + self._tape.frame()
 
 
 class Room:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from immersivaudio.engine.synthesis.frame import FRAME, FRAME_S, RATE_HZ, Array, Rng
+from immersivaudio.engine.synthesis.frame import FRAME, FRAME_S, RATE_HZ, Array, Rng, lerp
 
 
 class Hum:
@@ -22,3 +22,23 @@ class Hum:
         self._phase = (self._phase + 2 * np.pi * self._hz * FRAME_S) % (2 * np.pi)
         wave: Array = self._loud @ np.sin(angles)
         return wave
+
+
+class Motor:
+    """A combustion engine as one wave a working cycle (four firings, none quite like the next), read at any rate."""
+
+    def __init__(self, rng: Rng, bright: float) -> None:
+        orders = np.arange(1, 65)
+        firing = np.where(orders % 4 == 0, 1.0, np.where(orders % 2 == 0, 0.22, 0.09))
+        loud = firing * (1.0 + orders / 6.0) ** -lerp(2.0, 1.1, bright) * rng.uniform(0.5, 1.3, 64)
+        cycle = np.arange(4_096) / 4_096
+        angles = 2 * np.pi * orders[:, None] * cycle + rng.uniform(0, 2 * np.pi, 64)[:, None]
+        wave = loud @ np.sin(angles)
+        self._wave = wave / np.std(wave)
+        self._rng, self._turns = rng, rng.random()
+
+    def frame(self, cycles_hz: Array) -> Array:
+        """``[FRAME]`` at unit rms, ``cycles_hz`` ``[FRAME]`` working cycles a second (a quarter of the firings)."""
+        turns = self._turns + np.cumsum(cycles_hz) / RATE_HZ
+        self._turns = float(turns[-1] % 1.0)
+        return np.asarray(self._wave[(turns * 4_096).astype(np.int64) & 4_095], np.float64)
