@@ -22,8 +22,13 @@ def command(home: Path, *options: str, job: str = JOB) -> list[str]:
 def start(home: Path, *options: str, job: str = JOB) -> Engine:
     """Start an engine whose workers find the jobs of these tests."""
     home.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
-    return spawn_engine(command(home, *options, job=job), log=home / "server.log", environment=environment)
+    return spawn_engine(command(home, *options, job=job), log=home / "server.log", environment=environment())
+
+
+def environment() -> dict[str, str]:
+    """This process's, with a way to the job function of these tests."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def spec(name: str, steering: str = "", sound: str = "") -> job_pb2.JobSpec:

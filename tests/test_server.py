@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import random
 import signal
@@ -17,11 +18,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_status import rpc_status
-from serving import command, descendants, spec, start
+from serving import command, descendants, environment, spec, start
 
 from immersivaudio.bridge import Client, Engine, spawn_engine
 from immersivaudio.bridge import errors as bridge_errors
@@ -34,6 +38,7 @@ from immersivaudio.v1 import (
     job_pb2_grpc,
     media_pb2,
     media_pb2_grpc,
+    model_pb2,
     model_pb2_grpc,
 )
 
@@ -360,6 +365,72 @@ def test_garbage_at_every_door(channel: grpc.Channel, client: Client, seed: int)
     assert client.wait(client.create_job(spec(f"after garbage {seed}")).job_id).artefacts
 
 
+def absurd(chance: random.Random, descriptor: Descriptor, depth: int = 0) -> Message:
+    """A well-formed message full of what nobody would send."""
+    message = message_factory.GetMessageClass(descriptor)()
+    for field in descriptor.fields:
+        if chance.random() < 0.3 or depth > 4:
+            continue
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            continue
+        values = [one_absurd(chance, field, depth) for _ in range(chance.choice([1, 3]) if field.is_repeated else 1)]
+        if field.is_repeated:
+            getattr(message, field.name).extend(values)
+        elif field.message_type is not None:
+            getattr(message, field.name).CopyFrom(values[0])
+        else:
+            setattr(message, field.name, values[0])
+    return message
+
+
+def one_absurd(chance: random.Random, field: FieldDescriptor, depth: int) -> object:
+    if field.message_type is not None:
+        return absurd(chance, field.message_type, depth + 1)
+    kind = field.cpp_type
+    if kind == field.CPPTYPE_STRING and field.type == field.TYPE_BYTES:
+        return chance.randbytes(chance.choice([0, 5, 5000]))
+    if kind == field.CPPTYPE_STRING:
+        return chance.choice(
+            ["", "\0", "../../etc/passwd", "/dev/zero", "a" * 64, "soundtrack", "%s{}", "é" * 3000, "{"]
+        )
+    if kind in (field.CPPTYPE_DOUBLE, field.CPPTYPE_FLOAT):
+        return chance.choice([math.nan, math.inf, -math.inf, 1e308, -1.0, 0.0, 0.5])
+    if kind == field.CPPTYPE_BOOL:
+        return chance.random() < 0.5
+    if kind in (field.CPPTYPE_ENUM, field.CPPTYPE_INT32):
+        return chance.choice([0, 1, 2, -1, 2**31 - 1, -(2**31), 999])
+    return chance.choice([0, 1, -1, 2**63 - 1, -(2**63), 25, 1 << 40])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_absurd_messages_at_every_door(channel: grpc.Channel, client: Client, seed: int) -> None:
+    chance = random.Random(seed)
+    for file in (effect_pb2, job_pb2, media_pb2, model_pb2):
+        for service in file.DESCRIPTOR.services_by_name.values():
+            for method in service.methods:
+                payload = absurd(chance, method.input_type).SerializeToString()
+                call = raw(channel, service.full_name, method.name, method.client_streaming, payload)
+                try:
+                    call()
+                except grpc.RpcError as error:
+                    sane = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DEADLINE_EXCEEDED)
+                    assert error.code() not in sane, (method.name, payload, error.details())
+    assert client.wait(client.create_job(spec(f"after absurdity {seed}")).job_id).artefacts
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits the size of files by ulimit")
+def test_a_full_disk_is_said_and_survived(tmp_path: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -f 8192; exec "$@"', "sh", *command(tmp_path / "home")]
+    (tmp_path / "big.mov").write_bytes(random.Random(1).randbytes(6 << 20))
+    (tmp_path / "small.mov").write_bytes(b"small")
+    with spawn_engine(limited, environment=environment()) as engine, Client(engine.address) as client:
+        with pytest.raises(bridge_errors.BusyError) as busy:
+            client.upload(tmp_path / "big.mov")
+        assert busy.value.reason == "NO_SPACE"
+        client.upload(tmp_path / "small.mov")
+        assert client.wait(client.create_job(spec("still here")).job_id).artefacts
+
+
 def test_a_message_that_is_too_large_is_refused(channel: grpc.Channel, client: Client) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         job_pb2_grpc.JobServiceStub(channel).GetJob(job_pb2.GetJobRequest(job_id="x" * (33 << 20)))
@@ -417,9 +488,8 @@ def test_tls(tmp_path: Path) -> None:
 
 
 def test_a_second_engine_in_the_same_folder_says_so(engine: Engine, home: Path, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     with pytest.raises(bridge_errors.EngineGoneError):
-        spawn_engine(command(home), log=tmp_path / "log", environment=environment)
+        spawn_engine(command(home), log=tmp_path / "log", environment=environment())
     assert "Another engine serves" in (tmp_path / "log").read_text()
 
 
