@@ -287,9 +287,9 @@ def _fill_params(params: Any, wish: Wish) -> None:
 
 def _media_of(timeline: Path, folders: tuple[Path, ...], everything: bool) -> dict[str, Path]:
     """Where a timeline's media lies, by its url: what lies elsewhere than the url says, or (for a distant engine) all."""
-    from immersivaudio.engine import conform
+    from immersivaudio.engine.importers.relink import locate_media
 
-    return conform.locate_media(timeline, folders, everything=everything) if folders or everything else {}
+    return locate_media(timeline, folders, everything=everything) if folders or everything else {}
 
 
 def _conclude(session: Any, result: Any, goal: Plan, final: dict[str, Path]) -> None:

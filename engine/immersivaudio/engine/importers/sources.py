@@ -71,7 +71,7 @@ class Library:
 
     def _search(self, url: str) -> Probe | str:
         problem = f"The media file {url} is missing."
-        for path in self._candidates(url):
+        for path in self.candidates(url):
             try:
                 return self.prober(path)
             except AccessError as error:
@@ -83,7 +83,7 @@ class Library:
                 continue
         return problem
 
-    def _candidates(self, url: str) -> Iterator[Path]:
+    def candidates(self, url: str) -> Iterator[Path]:
         """Where the file may be: as given by the caller, as the timeline says, or beside the timeline."""
         if url in self.media_by_url:
             yield self.media_by_url[url]
