@@ -142,9 +142,9 @@ def _placed(events: list[Event], placer: Placer) -> list[tuple[Event, Clip]]:
 
 def _rate(timeline: otio.schema.Timeline, grumbles: Grumbles) -> Fraction:
     """The edit's own rate: its importer's word, its start timecode's, else that of most items on its video tracks."""
-    named = dialects.ours(timeline).get("rate")
-    if named:
-        return Fraction(str(named))
+    named = dialects.fraction(dialects.ours(timeline).get("rate"))
+    if named and 0 < named <= _FASTEST_PICTURE:
+        return snap(named)
     start = timeline.global_start_time
     if start is not None and start.value > 0 and 0 < start.rate <= _FASTEST_PICTURE:
         return snap(start.rate)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -44,24 +44,23 @@ def channels(clip: otio.schema.Clip, stream_channels: tuple[int, ...]) -> tuple[
 
     ``stream_channels`` is the channel count of each audio stream of the media.
     """
-    found = [int(channel) for channel in ours(clip).get("channels") or ()]
-    for entry in _mapping(clip.metadata.get("Resolve_OTIO")).get("Channels") or ():
-        stream = int(_mapping(entry).get("Source Track ID", 0))
-        found.append(sum(stream_channels[:stream]) + int(_mapping(entry).get("Source Channel ID", 0)))
+    found = [int(_number(channel, -1)) for channel in _listed(ours(clip).get("channels"))]
+    for entry in _listed(_mapping(clip.metadata.get("Resolve_OTIO")).get("Channels")):
+        stream, channel = (
+            int(_number(_mapping(entry).get(key), 0)) for key in ("Source Track ID", "Source Channel ID")
+        )
+        found.append(sum(stream_channels[: max(stream, 0)]) + channel)
     everything = tuple(range(sum(stream_channels)))
     return () if tuple(found) == everything or any(one < 0 for one in found) else tuple(found)
 
 
 def gain_db(clip: otio.schema.Clip) -> tuple[float, bool]:
     """The clip's static gain, and whether it also moves (keyframes, which are not followed)."""
-    named = ours(clip).get("gain_db")
-    gain, moves = (float(named), False) if isinstance(named, int | float) else (0.0, False)
+    gain, moves = _number(ours(clip).get("gain_db"), 0.0), False
     for parameter in _volume_parameters(clip):
         if parameter.get("Parameter ID") == "volume":
-            gain += float(parameter.get("Parameter Value", 0.0))
+            gain += _number(parameter.get("Parameter Value"), 0.0)
             moves = moves or len(_mapping(parameter.get("Key Frames"))) > 1
-    if not math.isfinite(gain):
-        return 0.0, True
     return min(max(gain, _QUIETEST_DB), _LOUDEST_DB), moves or bool(ours(clip).get("gain_moves"))
 
 
@@ -70,10 +69,8 @@ def fades_s(clip: otio.schema.Clip, rate: Fraction) -> tuple[Fraction, Fraction]
     frames = {"faderIn": 0.0, "faderOut": 0.0}
     for parameter in _volume_parameters(clip):
         if parameter.get("Parameter ID") in frames:
-            frames[parameter["Parameter ID"]] = float(parameter.get("Parameter Value", 0.0))
-    inward, outward = (
-        Fraction(value) if math.isfinite(value) and value > 0 else Fraction(0) for value in frames.values()
-    )
+            frames[parameter["Parameter ID"]] = max(0.0, _number(parameter.get("Parameter Value"), 0.0))
+    inward, outward = (Fraction(value) for value in frames.values())
     return inward / rate, outward / rate
 
 
@@ -81,8 +78,24 @@ def _volume_parameters(clip: otio.schema.Clip) -> Iterator[Mapping[str, Any]]:
     for effect in clip.effects:
         space = _mapping(effect.metadata.get("Resolve_OTIO"))
         if space.get("Effect Name") == "Fairlight Clip Volume and Fades" and space.get("Enabled", True):
-            yield from (_mapping(parameter) for parameter in space.get("Parameters") or ())
+            yield from (_mapping(parameter) for parameter in _listed(space.get("Parameters")))
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
+
+
+def _listed(value: object) -> list[Any]:
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+
+
+def _number(value: object, default: float) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else default
+
+
+def fraction(value: object) -> Fraction | None:
+    """A rational that one of our importers kept as text, or None for anything else."""
+    try:
+        return Fraction(str(value)) if value is not None else None
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -231,9 +231,8 @@ class Flattener:
                 return _ZERO
             scalar = effect.time_scalar if isinstance(effect, otio.schema.LinearTimeWarp) else math.nan
             if math.isfinite(scalar) and abs(scalar) <= _FASTEST:
-                speed *= Fraction(
-                    str(dialects.ours(effect).get("speed") or Fraction(scalar).limit_denominator(_SPEED_GRAIN))
-                )
+                exact = dialects.fraction(dialects.ours(effect).get("speed"))
+                speed *= Fraction(scalar).limit_denominator(_SPEED_GRAIN) if exact is None else exact
             elif not quiet:
                 name = effect.effect_name or effect.name or type(effect).__name__
                 self.grumbles.add(f"The speed change “{name}” cannot be followed; plays as shot: {{clips}}.", item.name)

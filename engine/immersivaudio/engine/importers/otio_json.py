@@ -30,7 +30,7 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
     """
     if sum(1 for _ in _CLIP.finditer(text)) > CLIPS_AT_MOST:
         raise TimelineError(f"The timeline holds more than {CLIPS_AT_MOST} clips.", "Export the timeline in parts.")
-    _refuse_depth(text)
+    _refuse_shape(text)
     try:
         found = otio.adapters.read_from_string(text, "otio_json")
     except (otio.exceptions.OTIOError, KeyError):
@@ -40,13 +40,16 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
     return _timeline(found, grumbles)
 
 
-def _refuse_depth(text: str) -> None:
-    """Deeply nested JSON would overflow the stack of the C++ reader, which cannot be caught."""
+def _refuse_shape(text: str) -> None:
+    """Deep nesting and open brackets would crash the C++ reader, which nobody could catch."""
     marks = np.frombuffer(_STRING.sub("", text).encode(), np.uint8)
     steps = np.isin(marks, _OPEN).astype(np.int32) - np.isin(marks, _CLOSE)
-    deepest = int(steps.cumsum().max(initial=0))
+    depth = steps.cumsum()
+    deepest = int(depth.max(initial=0))
     if deepest > _DEPTH_AT_MOST:
         raise TimelineError(f"The timeline is nested {deepest} levels deep.", "Flatten some nests first.")
+    if depth.size and depth[-1]:
+        raise TimelineError("The timeline is cut off: not every bracket is closed.", _AGAIN)
 
 
 def _first_line(error: Exception) -> str:
