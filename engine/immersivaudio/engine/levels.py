@@ -27,8 +27,8 @@ PRESETS: dict[str, Preset] = {
 BED_LIFT_DB = 12.0
 """A mix of nothing but beds is raised by this much at most: a room tone stays a room tone."""
 
-LIFT_DB = 30.0
-"""Anything else is raised by this much at most: beyond it one would amplify the floor."""
+LIFT_DB = 20.0
+"""Anything else is raised by this much at most: beyond it one would raise the floor of a faint original."""
 
 LIMIT_DB = 6.0
 """How much of a peak the limiter may take away before it would be heard; the rest is left to a lower level."""
@@ -47,11 +47,25 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def wanted_gain_db(target: Preset, lufs: float | None, *, beds_only: bool) -> float:
-    """The master gain that would bring a mix of ``lufs`` to ``target``, within the lifts above; 0 for silence."""
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """The master gain to begin with, the loudness it aims at (None: none in particular), and why it is not the preset's
+    (empty when it is)."""
+
+    gain_db: float
+    lufs: float | None = None
+    why: str = ""
+
+
+def aim(target: Preset, lufs: float | None, *, beds_only: bool) -> Aim:
+    """What would bring a mix of ``lufs`` to ``target``, within the lifts above; nothing for silence."""
     if target.integrated_lufs is None or lufs is None:
-        return 0.0
-    return min(target.integrated_lufs - lufs, BED_LIFT_DB if beds_only else LIFT_DB)
+        return Aim(0.0)
+    gain_db, most_db = target.integrated_lufs - lufs, BED_LIFT_DB if beds_only else LIFT_DB
+    if gain_db <= most_db:
+        return Aim(gain_db, target.integrated_lufs)
+    what = "nothing but beds is heard, and they" if beds_only else "it is so faint that it"
+    return Aim(most_db, lufs + most_db, f"{what} would be raised by over {most_db:.0f} dB")
 
 
 def speech_trim_db(speech_lufs: float | None, generated_lufs: float | None) -> float:

@@ -255,30 +255,29 @@ def _speech_trim_db(desk: _Desk, sheet: CueSheet) -> float:
     return levels.speech_trim_db(speech.integrated(), generated.integrated())
 
 
-def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, float | None]:
-    """The master gain and limiter for ``target``, and the loudness they aim at (None: none in particular)."""
+def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
+    """The master gain and limiter for ``target``, and what they aim at."""
     ear, heard = _Ear(), set[Stem]()
     for _, count, blocks in desk.blocks(0.0, 0.35):
         heard |= {stem for stem, block in blocks.items() if largest(block) > _HEARD}
         ear.hear(_summed(blocks, count))
     lufs, peak_db, _ = ear.finish()
-    wanted = levels.wanted_gain_db(target, lufs, beds_only=heard <= {Stem.AMBIENCE})
-    aim = None if lufs is None or target.integrated_lufs is None else lufs + wanted
-    if peak_db + wanted <= target.peak_db:
-        return _Master(wanted), aim
-    return _limited(desk, target.peak_db, wanted, target.peak_db + levels.LIMIT_DB - peak_db, aim), aim
+    aim = levels.aim(target, lufs, beds_only=heard <= {Stem.AMBIENCE})
+    if peak_db + aim.gain_db <= target.peak_db:
+        return _Master(aim.gain_db), aim
+    return _limited(desk, target.peak_db, target.peak_db + levels.LIMIT_DB - peak_db, aim), aim
 
 
-def _limited(desk: _Desk, peak_db: float, wanted: float, most: float, aim: float | None) -> _Master:
+def _limited(desk: _Desk, peak_db: float, most: float, aim: levels.Aim) -> _Master:
     """A gain of at most ``most`` and a limiter under ``peak_db``, found by trying and listening, that meet ``aim``."""
-    gain = min(wanted, most)
+    gain = min(aim.gain_db, most)
     hops = limiter.HopPeaks(desk.total, amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB))
     for _, count, blocks in desk.blocks(0.35, 0.45):
         hops.push(_summed(blocks, count))
     peaks = hops.finish()
     master = _Master(gain, limiter.ride(peaks, gain, peak_db))
-    for _ in range(_ROUNDS if aim is not None else 0):
-        lack = (aim or 0.0) - (_lufs(desk, master) or aim or 0.0)
+    for _ in range(_ROUNDS if aim.lufs is not None else 0):
+        lack = (aim.lufs or 0.0) - (_lufs(desk, master) or aim.lufs or 0.0)
         gain = min(most, master.gain_db + lack)
         if abs(gain - master.gain_db) <= _CLOSE_LU:
             break
@@ -334,14 +333,11 @@ def _lacking(sheet: CueSheet, takes: Mapping[str, Take]) -> tuple[str, ...]:
     )
 
 
-def _level_warnings(result: MixResult, target: levels.Preset, aim: float | None) -> tuple[str, ...]:
-    said = [f"The {stem.stem} stem is silent." for stem in result.stems if stem.silent and stem.placements]
+def _level_warnings(result: MixResult, target: levels.Preset, aim: levels.Aim) -> tuple[str, ...]:
+    said = [f"The {file.stem} stem is silent." for file in result.stems if file.silent and file.placements]
     reached, wanted = result.bounce.integrated_lufs, target.integrated_lufs
-    if reached is not None and wanted is not None and aim is not None and abs(reached - wanted) > _TOLERANCE_LU:
-        why = (
-            "it is nothing but beds, and louder they would be no beds"
-            if aim < wanted - _TOLERANCE_LU
-            else f"more would have taken over {levels.LIMIT_DB:.0f} dB off its peaks"
-        )
-        said.append(f"The mix is at {reached:.1f} LUFS, not at {wanted:.0f}: {why}.")
-    return tuple(said)
+    if reached is None or wanted is None or aim.lufs is None or abs(reached - wanted) <= _TOLERANCE_LU:
+        return tuple(said)
+    peaks = f"more would take over {levels.LIMIT_DB:.0f} dB off its peaks"
+    why = aim.why if aim.why and reached > aim.lufs - _TOLERANCE_LU else peaks
+    return (*said, f"The mix is at {reached:.1f} LUFS, not at {wanted:.0f}: {why}.")
