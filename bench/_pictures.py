@@ -32,13 +32,17 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """How a scene is filmed: rate, hand-held shake in pixels, sensor noise in grey levels, shutter as share of a frame."""
+    """How a scene is filmed: rate, hand-held shake in pixels, sensor noise in grey levels, shutter as share of a frame.
+
+    ``repeat``: every so-manieth frame only repeats the one before, as in telecine and in webcams; 0 for none.
+    """
 
     rate: Fraction = Fraction(25)
     shake: float = 0.0
     noise: float = 2.0
     shutter: float = 0.5
     pan: float = 0.0
+    repeat: int = 0
 
 
 def background(seed: int = 1, margin: int = 60) -> Canvas:
@@ -56,15 +60,20 @@ def film(scene: Scene, shot: Shot = Shot(), seed: int = 0) -> Iterator[Frame]:
     """Frames of ``scene`` as ``shot`` sees it, with motion blur over the shutter (five samples)."""
     random = np.random.default_rng(seed)
     wall, margin = background(), 60
+    picture = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
     sway = [random.uniform(0, 6.28, 4) for _ in range(2)]
     for index in range(int(scene.duration_s * shot.rate)):
         time = Fraction(index) / shot.rate
+        if shot.repeat and index and index % shot.repeat == 0:
+            yield Frame(time, picture)
+            continue
         total = np.zeros((SIZE[1], SIZE[0], 3), np.float32)
         for part in range(5):
             moment = float(time) + (part - 2) / 5 * shot.shutter / float(shot.rate)
             total += _exposure(scene, shot, (wall, margin), sway, moment)
-        picture = total / 5 + random.normal(0, shot.noise, total.shape).astype(np.float32)
-        yield Frame(time, np.clip(picture, 0, 255).astype(np.uint8))
+        exposed = total / 5 + random.normal(0, shot.noise, total.shape).astype(np.float32)
+        picture = np.clip(exposed, 0, 255).astype(np.uint8)
+        yield Frame(time, picture)
 
 
 def _exposure(

@@ -32,7 +32,8 @@ class Step:
 
     ``velocity`` is float32 ``[h, w, 2]`` at half the analysis width, without the camera's part; ``camera`` is
     (dx, dy, zoom, roll) a second; ``change`` float32 ``[h, w]`` the absolute change of luma (0..1) after compensation;
-    ``luma`` and ``spread`` are mean and standard deviation of the later picture.
+    ``luma`` and ``spread`` are mean and standard deviation of the later picture; ``fit`` is the share of the picture that goes
+    with the camera, ``zoom`` its growth a second even where the camera is not believed.
     """
 
     start_s: float
@@ -45,6 +46,7 @@ class Step:
     luma: float
     spread: float
     fit: float
+    zoom: float
 
 
 @dataclass(slots=True)
@@ -73,9 +75,10 @@ class Flow:
         return step
 
     def _repeated(self, total: float) -> bool:
-        usual = sorted(self._changes)[len(self._changes) // 2] if self._changes else 0.0
-        self._changes = [*self._changes[-9:], total] if total > 0.02 else self._changes
-        if total < _SAME * usual and total < 0.6 and self._repeats < _MOST_REPEATS:
+        """Whether a picture is only the one before again, judged by the liveliest of the last dozen changes."""
+        self._changes = [*self._changes[-11:], total]
+        lively = sorted(self._changes)[len(self._changes) * 3 // 4]
+        if total < _SAME * lively and total < 0.6 and self._repeats < _MOST_REPEATS:
             self._repeats += 1
             return True
         return False
@@ -94,14 +97,24 @@ class Flow:
             return None
         self._intervals = [*self._intervals[-11:], max(1e-3, now - self._time_s)]
         camera, followed, fit = _camera(pixels * per_second)
-        change = _difference(before, after, followed / (2 * per_second))
+        change, zoom = _difference(before, after, followed / (2 * per_second)), camera[2]
         if float(np.minimum(change, 6.0).mean()) > 0.92 * float(np.minimum(unmoved, 6.0).mean()):
             camera, followed, change = (0.0, 0.0, 0.0, 0.0), np.zeros_like(followed), unmoved
         velocity = (pixels * per_second - followed) * _trust(change, moved)[..., None]
         speed = cv2.magnitude(velocity[..., 0], velocity[..., 1])
         mean, spread = (float(part[0, 0]) / 255.0 for part in cv2.meanStdDev(after))
         return Step(
-            self._time_s, now, velocity, speed, camera, change / np.float32(255.0), total / 255.0, mean, spread, fit
+            self._time_s,
+            now,
+            velocity,
+            speed,
+            camera,
+            change / np.float32(255.0),
+            total / 255.0,
+            mean,
+            spread,
+            fit,
+            zoom,
         )
 
 

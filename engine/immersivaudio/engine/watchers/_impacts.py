@@ -1,25 +1,42 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Contacts: moments at which something that moved fast is suddenly stopped or thrown back."""
+"""Possible contacts: moments at which something that moved fast is suddenly stopped or thrown back.
+
+Two witnesses. *Braking*: a piece of picture is followed by the flow and loses its speed along its own way. *Arrival*:
+the picture changes more and more at a place, or at once, and then no more: what is too fast for any flow (a stick at
+15 Hz, a hammer that comes from outside the frame).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 
-from immersivaudio.engine.watchers._flow import Brake, Step, boxed, brake
+from immersivaudio.engine.watchers._flow import Brake, Floats, Step, boxed, brake
 
-_LEAST = 0.02
-_APART = 0.2
-_REFRACTORY_S = 0.18
+_LEAST_LOSS = 0.02
+_LEAST_DROP = 0.018
+_REACH_S = 0.3
+_PATIENCE_S = 0.16
+_NEAR = np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """One possible impact. ``speed`` in frame widths a second before it, ``lost`` the share of that speed that went."""
+    """One possible impact and what speaks for it.
 
+    ``speed`` is in frame widths a second before it, ``lost`` the share of it that went (2: thrown back as fast),
+    ``down`` from 1 (down) to -1 (up), ``size`` an area share. ``sharpness`` compares with the frames beside it,
+    ``alone`` is this moment's share of all the braking there within a third of a second, ``before`` how much moved
+    there a step earlier, ``after`` how much still changes there a step later, both as shares; ``spread`` is the share
+    of the whole picture that moves, ``edge`` the distance to the nearest edge of the frame. ``peak`` is the size of the
+    loss itself; ``ramp`` what changed there two steps earlier, ``drift`` how far down the change went, ``trail`` the
+    speed a step earlier as a share; ``going`` and ``jolt`` are the camera's speed and its sudden change.
+    """
+
+    kind: str
     time_s: float
     x: float
     y: float
@@ -28,60 +45,205 @@ class Contact:
     down: float
     size: float
     sharpness: float
-    score: float
-    confidence: float = 0.0
-    period_s: float = 0.0
+    alone: float
+    before: float
+    after: float
+    spread: float
+    edge: float
+    peak: float
+    ramp: float
+    drift: float
+    trail: float
+    going: float
+    jolt: float
+    step_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A picture between two steps: ``loss`` and ``drop`` say, place by place, how much speed and change ended there."""
+
+    time_s: float
+    brake: Brake
+    change: Floats
+    later: Floats
+    drop: Floats
 
 
 @dataclass(slots=True)
 class Contacts:
-    """Watches steps go by and keeps the moments of braking."""
+    """Watches steps go by and keeps the moments of braking and of arrival, a third of a second late."""
 
     found: list[Contact] = field(default_factory=list)
     _step: Step | None = None
-    _brakes: list[Brake] = field(default_factory=list)
+    _change: Floats | None = None
+    _moments: list[_Moment] = field(default_factory=list)
+    _done: int = 0
 
     def see(self, step: Step) -> None:
-        if self._step is not None and abs(step.start_s - self._step.end_s) < 0.15:
-            self._brakes.append(brake(self._step, step))
-            if len(self._brakes) >= 3:
-                self.found += _peaks(self._brakes[-3:])
-            self._brakes = self._brakes[-6:]
-        self._step = step
+        change = _areal(step.change)
+        if self._step is None or step.start_s - self._step.end_s > _PATIENCE_S or self._change is None:
+            self.flush()
+        else:
+            drop = np.maximum(self._change - cv2.dilate(change, _NEAR), 0.0)
+            self._moments.append(_Moment(self._step.end_s, brake(self._step, step), self._change, change, drop))
+        self._step, self._change = step, change
+        self._judge(step.end_s - _REACH_S)
+        while len(self._moments) > 2 and self._moments[0].time_s < step.end_s - 2.5 * _REACH_S and self._done > 1:
+            self._moments.pop(0)
+            self._done -= 1
+
+    def flush(self) -> None:
+        """Judge what is still waiting, as nothing more will come after it."""
+        self._judge(float("inf"))
+        self._moments, self._done = [], 0
+
+    def _judge(self, until_s: float) -> None:
+        while self._done < len(self._moments) and self._moments[self._done].time_s <= until_s:
+            self.found += _braked(self._moments, self._done) + _arrived(self._moments, self._done)
+            self._done += 1
 
 
-def _peaks(three: Sequence[Brake]) -> list[Contact]:
-    """The places at which the middle one of ``three`` brakes more than its neighbours in time and space."""
-    earlier, here, later = three
-    reach = np.ones((5, 5), np.uint8)
-    before, after = cv2.dilate(earlier.loss, reach), cv2.dilate(later.loss, reach)
-    local = here.loss * (here.loss >= before) * (here.loss > after) * (here.loss > _LEAST)
-    found: list[Contact] = []
+def _areal(change: Floats) -> Floats:
+    """``change`` averaged over a box a seventh of the frame wide, at half the resolution."""
+    side = max(3, change.shape[1] // 7 | 1)
+    return np.asarray(cv2.blur(change, (side, side), borderType=cv2.BORDER_CONSTANT)[::2, ::2])
+
+
+def _sides(maps: Sequence[Floats], index: int) -> tuple[Floats, Floats]:
+    nothing = np.zeros_like(maps[index])
+    before = cv2.dilate(maps[index - 1], _NEAR) if index > 0 else nothing
+    after = cv2.dilate(maps[index + 1], _NEAR) if index + 1 < len(maps) else nothing
+    return before, after
+
+
+def _places(local: Floats, least: float) -> list[tuple[int, int]]:
+    """Rows and columns of the three strongest places, a sixth of the frame apart."""
+    found: list[tuple[int, int]] = []
+    near = max(2, local.shape[1] // 6)
     for _ in range(3):
         _, value, _, (column, row) = cv2.minMaxLoc(local)
-        if value <= _LEAST:
+        if value <= least:
             break
-        found.append(_contact(three, row, column, (float(before[row, column]), float(after[row, column]))))
-        near = max(2, local.shape[1] // 6)
+        found.append((row, column))
         local[max(0, row - near) : row + near + 1, max(0, column - near) : column + near + 1] = 0.0
     return found
 
 
-def _contact(three: Sequence[Brake], row: int, column: int, sides: tuple[float, float]) -> Contact:
-    here = three[1]
-    height, width = here.loss.shape
-    peak = float(here.loss[row, column])
-    times, weights = [b.time_s for b in three], [sides[0], peak, sides[1]]
-    pair = (0, 1) if sides[0] >= sides[1] else (1, 2)
-    time = sum(times[i] * weights[i] for i in pair) / (sum(weights[i] for i in pair) + 1e-9)
-    speed, down, lost, size = _mover(here.before, row * 2, column * 2, peak)
-    sharpness = peak / (peak + 2.0 * max(0.0, sum(sides) - max(sides)) + 1e-6)
-    score = speed * lost
-    return Contact(time, (column + 0.5) / width, (row + 0.5) / height, speed, lost, down, size, sharpness, score)
+def _braked(moments: Sequence[_Moment], index: int) -> list[Contact]:
+    here = moments[index]
+    if float(here.brake.loss.max()) < _LEAST_LOSS:
+        return []
+    maps = [moment.brake.loss for moment in moments]
+    before, after = _sides(maps, index)
+    local = here.brake.loss * (here.brake.loss >= before) * (here.brake.loss > after)
+    return [
+        _contact(moments, index, place, ("brake", (float(before[place]), float(after[place]))))
+        for place in _places(local, _LEAST_LOSS)
+    ]
 
 
-def _mover(step: Step, row: int, column: int, loss: float) -> tuple[float, float, float, float]:
+def _arrived(moments: Sequence[_Moment], index: int) -> list[Contact]:
+    here = moments[index]
+    if float(here.drop.max()) < _LEAST_DROP:
+        return []
+    before, after = _sides([moment.drop for moment in moments], index)
+    local = here.drop * (here.drop >= before) * (here.drop > after)
+    return [
+        _contact(moments, index, place, ("arrival", (float(before[place]), float(after[place]))))
+        for place in _places(local, _LEAST_DROP)
+    ]
+
+
+def _contact(
+    moments: Sequence[_Moment], index: int, place: tuple[int, int], how: tuple[str, tuple[float, float]]
+) -> Contact:
+    here, (kind, sides) = moments[index], how
+    height, width = here.drop.shape
+    maps = [m.brake.loss if kind == "brake" else m.drop for m in moments]
+    peak = float(maps[index][place])
+    area = np.s_[max(0, place[0] - 3) : place[0] + 4, max(0, place[1] - 3) : place[1] + 4]
+    around = [
+        float(m[area].max())
+        for m, moment in zip(maps, moments, strict=True)
+        if abs(moment.time_s - here.time_s) <= _REACH_S
+    ]
+    speed, down, lost, size = _mover(here.brake.before, place, float(here.brake.loss[place]))
+    earlier = float(moments[index - 1].change[area].max()) if index > 0 else 0.0
+    now, later = float(here.change[area].max()), float(here.later[place])
+    x, y = (place[1] + 0.5) / width, (place[0] + 0.5) / height
+    return Contact(
+        kind=kind,
+        time_s=_moment(moments, index, (sides[0], peak, sides[1])) if kind == "brake" else here.time_s,
+        x=x,
+        y=y,
+        speed=speed,
+        lost=lost,
+        down=down,
+        size=size,
+        sharpness=peak / (peak + 2.0 * min(sides) + 1e-6),
+        alone=peak / (sum(around) + 1e-6),
+        before=earlier / (now + 1e-6),
+        after=later / (now + 1e-6),
+        spread=float((here.brake.before.change > 0.04).mean()),
+        edge=min(x, y, 1 - x, 1 - y),
+        peak=peak,
+        ramp=float(moments[index - 2].change[area].max()) / (now + 1e-6) if index > 1 else 0.5,
+        drift=_drift(moments, index, place),
+        trail=_trail(moments, index, place, speed),
+        going=_going(moments),
+        jolt=float(np.abs(np.subtract(here.brake.after.camera[:3], here.brake.before.camera[:3])).max()),
+        step_s=here.brake.before.end_s - here.brake.before.start_s,
+    )
+
+
+def _going(moments: Sequence[_Moment]) -> float:
+    """How steadily the camera moves or travels around here, frame widths a second."""
+    pans = [np.hypot(*moment.brake.before.camera[:2]) for moment in moments]
+    return float(np.median(pans)) + 2.0 * abs(float(np.median([moment.brake.before.zoom for moment in moments])))
+
+
+def _drift(moments: Sequence[_Moment], index: int, place: tuple[int, int]) -> float:
+    """How far down (in tenths of the frame's width) the changing region went from one step to the next."""
+    if index == 0 or float(moments[index - 1].change[place]) < 0.2 * float(moments[index].change[place]):
+        return 0.0
+    reach = max(3, moments[index].change.shape[1] // 6)
+    rows = slice(max(0, place[0] - reach), place[0] + reach + 1)
+    columns = slice(max(0, place[1] - reach), place[1] + reach + 1)
+    centres = []
+    for moment in moments[index - 1 : index + 1]:
+        weights = (moment.change[rows, columns] ** 2).sum(1)
+        centres.append(float((weights * np.arange(weights.size)).sum() / (weights.sum() + 1e-9)))
+    return 10.0 * (centres[1] - centres[0]) / float(moments[index].change.shape[1])
+
+
+def _trail(moments: Sequence[_Moment], index: int, place: tuple[int, int], speed: float) -> float:
+    """How fast something near was already going a step earlier, as a share of the speed now."""
+    if index == 0:
+        return 0.5
+    row, column = place[0] * 2, place[1] * 2
+    reach = max(4, moments[index].brake.before.speed.shape[1] // 8)
+    earlier = moments[index - 1].brake.before.speed
+    part = earlier[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+    return min(1.5, float(np.partition(part.ravel(), -8)[-8]) / max(speed, 0.05))
+
+
+def _moment(moments: Sequence[_Moment], index: int, losses: tuple[float, float, float]) -> float:
+    """The contact between pictures: its own losses and the greater neighbour's, as a centre of gravity.
+
+    Exact for a mover that goes at v until the contact and at u after it: the step that holds the contact shows
+    (v tau + u (1 - tau)), so the two losses beside it are (1 - tau) and tau of the whole.
+    """
+    side = -1 if losses[0] >= losses[2] else 1
+    if not 0 <= index + side < len(moments):
+        return moments[index].time_s
+    weight = losses[1 + side]
+    return (moments[index].time_s * losses[1] + moments[index + side].time_s * weight) / (losses[1] + weight + 1e-9)
+
+
+def _mover(step: Step, place: tuple[int, int], loss: float) -> tuple[float, float, float, float]:
     """Speed, how far down (1) or up (-1), share of speed lost, and area share of what moves around a place."""
+    row, column = place[0] * 2, place[1] * 2
     reach = max(3, step.speed.shape[1] // 12)
     area = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
     speeds, velocity = step.speed[area], step.velocity[area]
@@ -90,26 +252,4 @@ def _mover(step: Step, row: int, column: int, loss: float) -> tuple[float, float
     mean = (velocity * weights[..., None]).sum((0, 1)) / total
     speed = float((speeds * weights).sum() / total)
     lost = loss / max(1e-6, float(boxed(step.speed)[row, column]))
-    size = float((step.speed > 0.5 * speed).mean())
-    return speed, float(mean[1]) / max(1e-6, speed), min(2.0, lost), size
-
-
-def judge(found: Sequence[Contact]) -> list[Contact]:
-    """Give each contact its confidence and drop those that follow a stronger one at once."""
-    judged = [replace(contact, confidence=_confidence(contact)) for contact in found]
-    kept: list[Contact] = []
-    for contact in sorted(judged, key=lambda c: -c.confidence):
-        if contact.confidence > 0.15 and all(abs(contact.time_s - other.time_s) > _REFRACTORY_S for other in kept):
-            kept.append(contact)
-    return sorted(kept, key=lambda c: c.time_s)
-
-
-def _confidence(contact: Contact) -> float:
-    fast = _rise(contact.speed, 0.3, 0.9)
-    stopped = _rise(contact.lost, 0.5, 1.0)
-    way = 0.55 + 0.45 * contact.down
-    return float(np.clip(fast * stopped * way * (0.5 + 0.5 * contact.sharpness), 0.0, 1.0))
-
-
-def _rise(value: float, low: float, high: float) -> float:
-    return float(np.clip((value - low) / (high - low), 0.0, 1.0))
+    return speed, float(mean[1]) / max(1e-6, speed), min(2.0, lost), float((step.speed > max(0.1, 0.5 * speed)).mean())

@@ -11,8 +11,11 @@ from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish
 from immersivaudio.engine.watchers._courses import Courses, Pass
 from immersivaudio.engine.watchers._flow import WIDTH, Flow
-from immersivaudio.engine.watchers._impacts import Contact, Contacts, judge
+from immersivaudio.engine.watchers._impacts import Contacts
 from immersivaudio.engine.watchers._stretches import Stretch, Stretches
+from immersivaudio.engine.watchers._verdict import Impact, judge
+
+_SIDE = 0.1
 
 
 @dataclass(slots=True)
@@ -31,8 +34,9 @@ class _Session:
             self.stretches.see(step)
 
     def finish(self) -> Sequence[Sighting]:
+        self.contacts.flush()
         camera, movement, stillness = self.stretches.finish()
-        found = [_impact(contact) for contact in judge(self.contacts.found)]
+        found = [_impact(one) for one in judge(self.contacts.found)]
         found += [_passby(one) for one in self.courses.finish()]
         found += [_stretch("camera", one, {"kind": one.kind}) for one in camera]
         found += [_stretch("movement", one, {}) for one in movement]
@@ -61,21 +65,20 @@ def _passby(one: Pass) -> Sighting:
     return Sighting("motion", "passby", span, round(one.confidence, 3), values=values)
 
 
-def _impact(contact: Contact) -> Sighting:
-    direction = "down" if contact.down > 0.5 else "up" if contact.down < -0.5 else "side"
+def _impact(impact: Impact) -> Sighting:
+    contact = impact.contact
     values: dict[str, float | str] = {
-        "strength": round(min(1.0, contact.score / 1.5), 4),
+        "strength": round(min(1.0, contact.speed * min(1.0, contact.lost) / 1.5), 4),
         "speed": round(contact.speed, 4),
-        "direction": direction,
+        "direction": "down" if contact.down > 0.5 else "up" if contact.down < -0.5 else "side",
         "size": round(contact.size, 4),
-        "track": "mover",
-        "period_s": round(contact.period_s, 4),
+        "track": f"mover-{impact.locus}",
+        "period_s": round(impact.period_s, 4),
         "sharpness": round(contact.sharpness, 4),
     }
     span = Span(tidy(Fraction(contact.time_s)), Fraction(0))
-    side = 0.1
-    box = (max(0.0, contact.x - side / 2), max(0.0, contact.y - side / 2), side, side)
-    return Sighting("motion", "impact", span, round(contact.confidence, 3), box, values)
+    box = (max(0.0, contact.x - _SIDE / 2), max(0.0, contact.y - _SIDE / 2), _SIDE, _SIDE)
+    return Sighting("motion", "impact", span, round(impact.confidence, 3), box, values)
 
 
 class _Motion:
