@@ -18,38 +18,45 @@ from immersivaudio.engine.importers.warnings import Grumbles
 _CLIP = re.compile(r'"Clip\.\d')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OPEN, _CLOSE = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
-_DEPTH_AT_MOST = 800
+_DEPTH_AT_MOST = 400
 _AGAIN = "Export the timeline again as .otio."
 
 
 def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
     """The timeline in ``text``; a bare track, stack or clip gets a timeline around it.
 
+    What a newer OpenTimelineIO wrote is read as the newest known form. The text goes through Python's reader first: a
+    key that stands twice, or brackets that nobody closes, crash the C++ one so that nobody could catch it.
+
     Raises:
         TimelineError: no JSON, no OTIO, too many clips, nested too deep.
     """
     if sum(1 for _ in _CLIP.finditer(text)) > CLIPS_AT_MOST:
         raise TimelineError(f"The timeline holds more than {CLIPS_AT_MOST} clips.", "Export the timeline in parts.")
-    _refuse_shape(text)
+    _refuse_depth(text)
     try:
-        found = otio.adapters.read_from_string(text, "otio_json")
-    except (otio.exceptions.OTIOError, KeyError):
-        found = _lowered(text, grumbles)
-    except (ValueError, TypeError, RuntimeError) as error:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
+    newer = ", ".join(sorted(_lower(tree)))
+    try:
+        found = otio.adapters.read_from_string(json.dumps(tree), "otio_json")
+    except (otio.exceptions.OTIOError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        if newer:
+            raise TimelineError(f"The timeline needs a newer OpenTimelineIO ({newer}).", _AGAIN) from error
+        raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
+    if newer:
+        grumbles.add(f"Written by a newer OpenTimelineIO; read as the older form: {newer}.")
     return _timeline(found, grumbles)
 
 
-def _refuse_shape(text: str) -> None:
-    """Deep nesting and open brackets would crash the C++ reader, which nobody could catch."""
+def _refuse_depth(text: str) -> None:
+    """Before any reader recurses into it."""
     marks = np.frombuffer(_STRING.sub("", text).encode(), np.uint8)
     steps = np.isin(marks, _OPEN).astype(np.int32) - np.isin(marks, _CLOSE)
-    depth = steps.cumsum()
-    deepest = int(depth.max(initial=0))
+    deepest = int(steps.cumsum().max(initial=0))
     if deepest > _DEPTH_AT_MOST:
         raise TimelineError(f"The timeline is nested {deepest} levels deep.", "Flatten some nests first.")
-    if depth.size and depth[-1]:
-        raise TimelineError("The timeline is cut off: not every bracket is closed.", _AGAIN)
 
 
 def _first_line(error: Exception) -> str:
@@ -75,26 +82,8 @@ def _timeline(found: object, grumbles: Grumbles) -> otio.schema.Timeline:
     raise TimelineError("This file holds no timeline.", _AGAIN)
 
 
-def _lowered(text: str, grumbles: Grumbles) -> object:
-    """Read what a newer OpenTimelineIO wrote: rename its schemas to the newest known ones, drop markers if need be."""
-    try:
-        tree = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
-    newer = _lower(tree)
-    try:
-        found = otio.adapters.read_from_string(json.dumps(tree), "otio_json")
-    except (otio.exceptions.OTIOError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        if newer:
-            names = ", ".join(sorted(newer))
-            raise TimelineError(f"The timeline needs a newer OpenTimelineIO ({names}).", _AGAIN) from error
-        raise TimelineError(f"The timeline is not whole: {_first_line(error)}.", _AGAIN) from error
-    if newer:
-        grumbles.add(f"Written by a newer OpenTimelineIO; read as the older form: {', '.join(sorted(newer))}.")
-    return found
-
-
 def _lower(tree: Any) -> set[str]:
+    """Rename, in place, every schema that is newer than the installed one; the names of what was renamed."""
     known = otio.core.type_version_map()
     newer: set[str] = set()
     waiting = [tree]
