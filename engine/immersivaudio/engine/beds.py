@@ -47,17 +47,24 @@ class _Bed:
 def ambience(scenes: Sequence[Scene], plan: Plan) -> Iterator[Draft]:
     """Drafts of every bed, doubtful overlays among them (their confidence says so)."""
     visible = _bridged(scenes)
-    for sound in dict.fromkeys(bed.layer.sound for scene in visible for bed in _beds(scene, plan)):
-        run: list[_Bed] = []
-        for scene in visible:
-            bed = next((bed for bed in _beds(scene, plan) if bed.layer.sound == sound), None)
-            if run and (bed is None or not _joins(run[-1], bed)):
-                yield _draft(run, visible, plan)
-                run = []
-            if bed is not None:
-                run.append(bed)
-        if run:
+    by_sound: dict[str, list[_Bed]] = {}
+    for scene in visible:
+        for sound, bed in {bed.layer.sound: bed for bed in reversed(_beds(scene, plan))}.items():
+            by_sound.setdefault(sound, []).append(bed)
+    for beds in by_sound.values():
+        for run in _held(beds):
             yield _draft(run, visible, plan)
+
+
+def _held(beds: Sequence[_Bed]) -> Iterator[list[_Bed]]:
+    """Beds of one sound, in order of time, in runs that go on without a break."""
+    run: list[_Bed] = []
+    for bed in beds:
+        if run and not _joins(run[-1], bed):
+            yield run
+            run = []
+        run.append(bed)
+    yield run
 
 
 def _bridged(scenes: Sequence[Scene]) -> list[Scene]:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Scene, View, is_black, number, steadiness
+from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.places import STRUCK_WORDS, named
 from immersivaudio.engine.witness import Testimony, hear
 
@@ -83,7 +83,7 @@ def _clarity(view: View, scene: Scene, impact: Sighting) -> float:
     at = impact.span.start_s
     clarity = steadiness(view, impact.span) * (_WATER_SHARE if scene.setting.id in _WATERY else 1.0)
     at_cut = any(0 < abs(at - look.span.start_s) < _CUT_NEAR_S for look in scene.shots if look.span.start_s > 0)
-    passing = any(row.confidence >= _PASSING and row.span.contains(at) for row in view.all("passby"))
+    passing = view.covers("passby", at, _PASSING)
     return clarity * (_AT_CUT_SHARE if at_cut else 1.0) * (_PASSING_SHARE if passing else 1.0)
 
 
@@ -97,21 +97,15 @@ def _only_heard(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> It
         scene = _scene_of(scenes, onset)
         moving = any(
             row.span.contains(onset.span.start_s) and number(row.values, "level") >= _NEAR_MOVEMENT
-            for row in view.all("movement")
+            for row in view.near("movement", onset.span)
         )
         if scene is not None and moving and number(onset.values, "strength") >= 0.6 * usual:
             yield _Hit(onset, scene, onset.span.start_s, onset, _HEARD_ALONE)
 
 
 def _scene_of(scenes: Sequence[Scene], sighting: Sighting) -> Scene | None:
-    for scene in scenes:
-        if (
-            scene.span.contains(sighting.span.start_s)
-            and not is_black(scene.look)
-            and "test pattern" not in scene.doubt
-        ):
-            return scene
-    return None
+    scene = scene_at(scenes, sighting.span.start_s)
+    return None if scene is None or is_black(scene.look) or "test pattern" in scene.doubt else scene
 
 
 def _timing(impact: Sighting, onset: Sighting) -> str:
@@ -141,11 +135,13 @@ def _believed(hit: _Hit, usual: float) -> _Hit:
 
 def _thinned(hits: Sequence[_Hit]) -> list[_Hit]:
     """One contact where several are seen at nearly one moment: the surest and strongest."""
-    kept: list[_Hit] = []
+    kept: dict[int, _Hit] = {}
     for hit in sorted(hits, key=lambda hit: -(hit.confidence * (0.3 + hit.strength))):
-        if all(abs(hit.at_s - other.at_s) >= _REFRACTORY_S for other in kept):
-            kept.append(hit)
-    return sorted(kept, key=lambda hit: hit.at_s)
+        slot = int(hit.at_s / _REFRACTORY_S)
+        near = [kept[other] for other in (slot - 1, slot, slot + 1) if other in kept]
+        if all(abs(hit.at_s - other.at_s) >= _REFRACTORY_S for other in near):
+            kept[slot] = hit
+    return sorted(kept.values(), key=lambda hit: hit.at_s)
 
 
 def _walks(hits: Sequence[_Hit]) -> tuple[list[list[_Hit]], list[_Hit]]:

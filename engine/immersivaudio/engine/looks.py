@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,7 @@ from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span
 from immersivaudio.engine.places import AIR, KINDS, SETTINGS, WORDS, Setting, named
 
 _SEEN_SHARE = 0.2
+_GRAIN_S = 1e-6
 _CLEAR = 0.35
 _SHORT_S = Fraction(3, 2)
 _ALIKE = 0.85
@@ -30,10 +32,12 @@ def number(values: Mapping[str, ParamValue], key: str, default: float = 0.0) -> 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The sightings of an edit by label, in order of time, cut to the record."""
+    """The sightings of an edit by label, in order of time, cut to the record; quick to ask what is near a moment."""
 
     edit: Edit
     by_label: Mapping[str, tuple[Sighting, ...]]
+    starts: Mapping[str, tuple[float, ...]]
+    longest_s: Mapping[str, float]
 
     @classmethod
     def of(cls, edit: Edit, sightings: Iterable[Sighting]) -> View:
@@ -42,18 +46,33 @@ class View:
             inside = sighting.span.duration_s == 0 and Fraction(0) <= sighting.span.start_s < edit.duration_s
             if inside or sighting.span.overlap(edit.record) is not None:
                 groups[sighting.label].append(sighting)
-        ordered = {
+        rows = {
             label: tuple(sorted(rows, key=lambda row: (row.span.start_s, row.id))) for label, rows in groups.items()
         }
-        return cls(edit, ordered)
+        starts = {label: tuple(float(row.span.start_s) for row in rows) for label, rows in rows.items()}
+        longest = {label: max(float(row.span.duration_s) for row in rows) for label, rows in rows.items()}
+        return cls(edit, rows, starts, longest)
 
     def all(self, label: str) -> tuple[Sighting, ...]:
         return self.by_label.get(label, ())
 
+    def near(self, label: str, span: Span) -> list[Sighting]:
+        """Sightings of ``label`` that touch ``span``."""
+        starts = self.starts.get(label, ())
+        first = bisect.bisect_left(starts, float(span.start_s) - self.longest_s.get(label, 0.0) - _GRAIN_S)
+        last = bisect.bisect_right(starts, float(span.end_s) + _GRAIN_S)
+        rows = self.all(label)[first:last]
+        return [row for row in rows if row.span.start_s <= span.end_s and span.start_s <= row.span.end_s]
+
+    def covers(self, label: str, moment_s: Fraction, least_confidence: float = 0.0) -> bool:
+        """Whether some sighting of ``label`` lasts over ``moment_s``."""
+        rows = self.near(label, Span(moment_s, Fraction(0)))
+        return any(row.confidence >= least_confidence and row.span.contains(moment_s) for row in rows)
+
     def within(self, label: str, span: Span) -> list[tuple[Sighting, float]]:
         """Sightings of ``label`` that reach into ``span``, and the share of it (0 to 1) that each covers."""
         found = []
-        for sighting in self.all(label):
+        for sighting in self.near(label, span):
             common = sighting.span.overlap(span)
             if common is not None:
                 found.append((sighting, float(common.duration_s / span.duration_s)))
@@ -131,7 +150,7 @@ def _light(view: View, span: Span) -> dict[str, float]:
 
 def steadiness(view: View, span: Span) -> float:
     """How still the camera is over ``span``, 0 to 1; what seems to move under a moving camera may stand still."""
-    rows = [row for row in view.all("camera") if _touches(row.span, span)]
+    rows = view.near("camera", span)
     lengths = [float(min(row.span.end_s, span.end_s) - max(row.span.start_s, span.start_s)) or 1e-3 for row in rows]
     if not rows:
         return 1.0
@@ -139,13 +158,9 @@ def steadiness(view: View, span: Span) -> float:
     return sum(one * length for one, length in zip(calm, lengths, strict=True)) / sum(lengths)
 
 
-def _touches(one: Span, other: Span) -> bool:
-    return one.start_s <= other.end_s and other.start_s <= one.end_s
-
-
 def shots(view: View) -> list[Span]:
     """The shots of the picture on the record clock: in order, without overlap, nothing where nothing is seen."""
-    cuts = {sighting.span.start_s for sighting in view.all("shot")}
+    cuts = sorted({sighting.span.start_s for sighting in view.all("shot")})
     found: list[Span] = []
     for clip in view.edit.picture:
         ends = [clip.record.start_s, *_inner(cuts, clip.record)]
@@ -156,9 +171,16 @@ def shots(view: View) -> list[Span]:
     return [span for span in (shot.overlap(view.edit.record) for shot in found) if span is not None]
 
 
-def _inner(cuts: Iterable[Fraction], record: Span) -> list[Fraction]:
+def _inner(cuts: Sequence[Fraction], record: Span) -> Sequence[Fraction]:
     """The cuts inside a clip; one in its last moments is the clip's own end, seen through rounding."""
-    return sorted(cut for cut in cuts if record.start_s + _SLIVER_S < cut < record.end_s - _SLIVER_S)
+    first = bisect.bisect_right(cuts, record.start_s + _SLIVER_S)
+    return cuts[first : bisect.bisect_left(cuts, record.end_s - _SLIVER_S)]
+
+
+def scene_at(scenes: Sequence[Scene], moment_s: Fraction) -> Scene | None:
+    """The scene that is seen at a moment; ``scenes`` are in order of time."""
+    index = bisect.bisect_right(scenes, moment_s, key=lambda scene: scene.span.start_s) - 1
+    return scenes[index] if index >= 0 and scenes[index].span.contains(moment_s) else None
 
 
 def scenes(view: View, description: str = "") -> list[Scene]:
@@ -175,6 +197,8 @@ def scenes(view: View, description: str = "") -> list[Scene]:
 
 def _same_place(group: Sequence[Look], look: Look) -> bool:
     if group[-1].span.end_s != look.span.start_s or is_black(group[-1]) != is_black(look):
+        return False
+    if (group[-1].sees("night") >= _CLEAR) != (look.sees("night") >= _CLEAR):
         return False
     if is_black(look):
         return True

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Scene, View, is_black, number, steadiness
+from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 
 # How far a pass-by is heard before it enters and after it has left the picture, as a share of its time in it.
 _PERSISTENCE, _PERSISTENCE_MOST_S = 0.35, Fraction(5, 2)
@@ -25,7 +25,7 @@ _CLOTH_AT_LEAST_S = Fraction(1)
 def passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
     """Drafts of what passes; their confidence falls where vehicles are not likely."""
     for sighting in view.all("passby"):
-        scene = _scene_at(scenes, sighting.span.start_s + sighting.span.duration_s / 2)
+        scene = scene_at(scenes, sighting.span.start_s + sighting.span.duration_s / 2)
         if scene is not None and not is_black(scene.look):
             yield _passby(sighting, scene, _clarity(view, scene, sighting))
 
@@ -67,10 +67,6 @@ def _as_passby(row: Sighting, passes: Sequence[Sighting]) -> Sighting:
     return Sighting(row.watcher, "passby", row.span, min(0.6, 0.8 * like.confidence), None, values, row.id)
 
 
-def _scene_at(scenes: Sequence[Scene], moment_s: Fraction) -> Scene | None:
-    return next((scene for scene in scenes if scene.span.contains(moment_s)), None)
-
-
 def _passby(sighting: Sighting, scene: Scene, clarity: float) -> Draft:
     sound, likely, reason = _vehicle(sighting, scene)
     lead = min(_PERSISTENCE_MOST_S, sighting.span.duration_s * Fraction(_PERSISTENCE))
@@ -108,7 +104,7 @@ def _vehicle(sighting: Sighting, scene: Scene) -> tuple[str, float, str]:
         return "passby.car", likely * 0.4, "it is taller than wide, so a person more likely than a vehicle"
     if likely < 0.6:
         return "passby.car", likely, f"{scene.setting.words} makes a vehicle unlikely"
-    return "passby.car", likely, f"in {scene.setting.words} it is taken for a slow vehicle"
+    return "passby.car", likely, f"the place ({scene.setting.words}) fits a slow vehicle"
 
 
 def rustle(view: View, scenes: Sequence[Scene], taken: Sequence[Span], recorded: bool) -> Iterator[Draft]:

@@ -4,8 +4,9 @@ apart."""
 
 from __future__ import annotations
 
+import bisect
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from immersivaudio.engine.cue import Sighting
@@ -15,7 +16,7 @@ from immersivaudio.engine.looks import View, number
 _EARLY_S, _LATE_S = -0.040, 0.140
 _SEARCH_S = (-0.15, 0.25)
 _NEAR_S, _WINDOW_S = 0.050, 0.100
-_STRONG = 0.2
+_STRONG, _USUAL_LAG_S, _MASKED_FROM = 0.2, 0.03, 0.5
 _LEAST_MATCHES, _CONSISTENT = 3, 0.6
 
 
@@ -38,17 +39,13 @@ def hear(view: View) -> Testimony:
     onsets = [
         onset for onset in view.all("onset") if number(onset.values, "strength") >= _STRONG and _clear(view, onset)
     ]
-    lag = lag_s(impacts, onsets)
+    seen_s, heard_s = [float(row.span.start_s) for row in impacts], [float(row.span.start_s) for row in onsets]
+    lag = lag_s(seen_s, heard_s)
     low, high = (_EARLY_S, _LATE_S) if lag is None else (lag - _WINDOW_S, lag + _WINDOW_S)
+    usual = _USUAL_LAG_S if lag is None else lag
     partner: dict[int, Sighting] = {}
     taken: set[int] = set()
-    pairs = sorted(
-        (abs(gap - (lag if lag is not None else 0.03)), i, j)
-        for i, impact in enumerate(impacts)
-        for j, onset in enumerate(onsets)
-        if low <= (gap := _gap_s(impact, onset)) <= high
-    )
-    for _, i, j in pairs:
+    for _, i, j in sorted((abs(gap - usual), i, j) for gap, i, j in _pairs(seen_s, heard_s, low, high)):
         if i not in partner and j not in taken:
             partner[i] = onsets[j]
             taken.add(j)
@@ -57,23 +54,29 @@ def hear(view: View) -> Testimony:
     return Testimony(impacts, partner, lag, consistent, alone)
 
 
-def lag_s(impacts: Sequence[Sighting], onsets: Sequence[Sighting]) -> float | None:
-    """The constant lag of the recorded sound behind the picture, in seconds, where most attacks agree on one."""
-    gaps = [
-        gap for impact in impacts for onset in onsets if _SEARCH_S[0] <= (gap := _gap_s(impact, onset)) <= _SEARCH_S[1]
-    ]
-    fewer = min(len(impacts), len(onsets))
+def lag_s(seen_s: Sequence[float], heard_s: Sequence[float]) -> float | None:
+    """The constant lag of the recorded sound behind the picture, in seconds, where most attacks agree on one. Both
+    sequences are moments in order."""
+    gaps = sorted(gap for gap, _, _ in _pairs(seen_s, heard_s, *_SEARCH_S))
+    fewer = min(len(seen_s), len(heard_s))
     if fewer < _LEAST_MATCHES or not gaps:
         return None
-    best = max(gaps, key=lambda gap: (sum(abs(other - gap) <= _NEAR_S for other in gaps), -abs(gap)))
-    near = [gap for gap in gaps if abs(gap - best) <= _NEAR_S]
+    near = max((_around(gaps, gap) for gap in gaps), key=lambda group: (len(group), -abs(statistics.median(group))))
     return statistics.median(near) if len(near) >= max(_LEAST_MATCHES, _CONSISTENT * fewer) else None
 
 
-def _gap_s(impact: Sighting, onset: Sighting) -> float:
-    return float(onset.span.start_s - impact.span.start_s)
+def _around(gaps: Sequence[float], middle: float) -> Sequence[float]:
+    return gaps[bisect.bisect_left(gaps, middle - _NEAR_S) : bisect.bisect_right(gaps, middle + _NEAR_S)]
+
+
+def _pairs(
+    seen_s: Sequence[float], heard_s: Sequence[float], low: float, high: float
+) -> Iterator[tuple[float, int, int]]:
+    """(how much later it is heard than seen, index seen, index heard) of every pair from ``low`` to ``high``."""
+    for index, seen in enumerate(seen_s):
+        for other in range(bisect.bisect_left(heard_s, seen + low), bisect.bisect_right(heard_s, seen + high)):
+            yield heard_s[other] - seen, index, other
 
 
 def _clear(view: View, onset: Sighting) -> bool:
-    masks = (*view.all("speech"), *view.all("music"))
-    return not any(row.confidence >= 0.5 and row.span.contains(onset.span.start_s) for row in masks)
+    return not any(view.covers(label, onset.span.start_s, _MASKED_FROM) for label in ("speech", "music"))
