@@ -21,9 +21,14 @@ def contents() -> dict[str, bytes]:
     files = {path.name: path.read_bytes() for path in (*own, HERE / "blender_manifest.toml")}
     source = ROOT / "bridge" / "immersivaudio" / "bridge"
     files["bridge/__init__.py"] = b"# SPDX-License-Identifier: Apache-2.0\n"
-    files.update({f"bridge/{name}": (source / name).read_bytes() for name in BRIDGE})
+    files.update({f"bridge/{name}": _vendored((source / name).read_bytes()) for name in BRIDGE})
     files.update({name: path.read_bytes() for name, path in LICENCES.items()})
     return files
+
+
+def _vendored(text: bytes) -> bytes:
+    """A file of the bridge as it stands inside the extension, where it has another name."""
+    return text.replace(b"from immersivaudio.bridge.", b"from .")
 
 
 def build(folder: Path) -> Path:

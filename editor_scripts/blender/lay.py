@@ -19,6 +19,7 @@ from .gather import MARK
 COLOURS = {"ambience": "COLOR_04", "foley": "COLOR_02", "effects": "COLOR_01", "music": "COLOR_06"}
 STEP_DB = 3.0
 LOUDEST = 100.0
+NOTICED_S = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
@@ -72,35 +73,51 @@ def lay(scene, lanes: Iterable[Lane], origin: Origin) -> Receipt:
         if channel is None:
             problems.append(f"No channel is free for {lane.name}: free one and score again.")
             continue
-        for spot in spots:
-            problem = _place(scene, channel, spot, lane, origin)
-            problems.extend([problem] if problem else [])
-            placed += not problem
+        made, said = _place_all(scene, channel, spots, lane, origin)
+        placed += made
+        problems += said
     return Receipt(placed, wanted, tuple(dict.fromkeys(problems)))
 
 
-def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> str:
-    """Make one strip; what went wrong, or nothing."""
-    clip = spot.clip
-    strips = compat.strips_of(scene.sequence_editor)
-    try:
-        # The whole file is longer than its place: made where nothing is, and trimmed before it moves in.
-        strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=_bench(strips), frame_start=spot.content)
-    except RuntimeError as error:
-        return f"{clip.name}: {error}".strip()
+def _place_all(scene, channel: int, spots: list[Placement], lane: Lane, origin: Origin) -> tuple[int, list[str]]:
+    """Place the clips of one lane; how many are there, and what went wrong."""
+    placed, problems = 0, []
+    for spot in spots:
+        try:
+            _place(scene, channel, spot, lane, origin)
+        except (RuntimeError, HostError) as error:
+            problems.append(f"{spot.clip.name}: {error}".strip())
+            continue
+        placed += 1
+        if not compat.HAS_SOUND_OFFSET and abs(spot.late_s) > NOTICED_S:
+            problems.append(
+                "Before Blender 4.4 sound begins on whole frames only: some of it is up to half a frame off."
+            )
+    return placed, problems
+
+
+def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> None:
+    """Make one strip and read back where it lies.
+
+    Raises:
+        RuntimeError: Blender cannot read the file. HostError: the strip is not where it must be.
+    """
+    clip, strips = spot.clip, compat.strips_of(scene.sequence_editor)
+    # The whole file is longer than its place: made where nothing is, and trimmed before it moves in.
+    strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=_bench(strips), frame_start=spot.content)
     _share_sound(strip, strips)
     compat.set_handles(strip, spot.start, spot.end)
     strip.channel = channel
-    late = _delay(strip, spot.late_s)
+    if compat.HAS_SOUND_OFFSET and spot.late_s:
+        strip.sound_offset = float(spot.late_s)
     strip.color_tag = COLOURS.get(lane.stem, "NONE")
     strip.show_waveform = True
     strip.select = False
     strip[MARK] = json.dumps(_label(clip, lane, origin))
     _level(scene, strip, clip, origin)
     if (strip.channel, compat.start_of(strip), compat.end_of(strip)) != (channel, spot.start, spot.end):
-        strips.remove(strip)
-        return f"{clip.name} could not be placed at frame {spot.start}."
-    return late
+        remove_strip(scene, strip)
+        raise HostError(f"it could not be placed at frame {spot.start}.")
 
 
 def _bench(strips) -> int:
@@ -129,15 +146,6 @@ def _share_sound(strip, strips) -> None:
     if shared != own:
         strip.sound = shared
         bpy.data.sounds.remove(own)
-
-
-def _delay(strip, late_s: Fraction) -> str:
-    """Place the sound between frames, where this Blender can; what is lost where it cannot."""
-    if abs(late_s) < Fraction(1, 1_000_000):
-        return ""
-    if compat.HAS_SOUND_OFFSET:
-        strip.sound_offset = float(late_s)
-    return ""
 
 
 def _level(scene, strip, clip: LaneClip, origin: Origin) -> None:
@@ -247,6 +255,6 @@ def replace_cue(scene, strip, lanes: Iterable[Lane], origin: Origin) -> Receipt:
             channel = strip.channel
             remove_strip(scene, strip)
             spots = placements(clips, origin.first_frame, origin.rate)
-            problems = [problem for spot in spots if (problem := _place(scene, channel, spot, lane, origin))]
-            return Receipt(len(spots) - len(problems), len(spots), tuple(problems))
+            placed, problems = _place_all(scene, channel, spots, lane, origin)
+            return Receipt(placed, len(spots), tuple(problems))
     raise HostError("That cue is no longer on the sheet, so there is nothing to put in its place.")

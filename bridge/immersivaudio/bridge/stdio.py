@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any
 
-from .host import Json, LinkError  # relative: editor scripts carry a copy of this file under their own name
+from immersivaudio.bridge.host import Json, LinkError
 
 BRIDGE_FAILED = -32000
 UNKNOWN_METHOD = -32601
