@@ -481,6 +481,31 @@ def test_newer_schemas_are_lowered_and_said() -> None:
     assert any("Marker.3" in text for text in edit.warnings)
 
 
+UNKNOWN = {"OTIO_SCHEMA": "Vendor.7", "name": "v", "metadata": {}}
+
+
+@pytest.mark.parametrize("place", ["effects", "markers", "children", "media"])
+def test_an_editors_own_schemas_are_passed_over_and_said(place: str) -> None:
+    made = json.loads(timeline(track(clip("a", 0, 24), clip("b", 0, 24))).to_json_string())
+    lane = made["tracks"]["children"][0]
+    if place == "children":
+        lane["children"].insert(1, {**UNKNOWN, "source_range": lane["children"][0]["source_range"]})
+    elif place == "media":
+        lane["children"][0]["media_references"]["DEFAULT_MEDIA"] = UNKNOWN
+    else:
+        lane["children"][0][place] = [UNKNOWN, UNKNOWN]
+    _again, edit = conform.from_json(json.dumps(made), {}, probe, Path("/media"))
+    assert edit.duration_s == (3 if place == "children" else 2)
+    assert len([text for text in edit.warnings if "Vendor.7" in text]) == 1
+
+
+def test_a_key_that_stands_twice_does_not_crash_the_reader() -> None:
+    text = timeline(track(clip("a", 0, 24))).to_json_string()
+    marker = otio.schema.Marker(name="m", marked_range=span(0, 1)).to_json_string()
+    twice = text.replace('"children":', f'"metadata": {{"markers": [{marker}]}}, "metadata": {{}}, "children":')
+    assert conform.from_json(twice, {}, probe, Path("/media"))[1].duration_s == 1
+
+
 def bundle(path: Path, files: dict[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise TimelineError(f"This is no OpenTimelineIO file: {_first_line(error)}.", _AGAIN) from error
+    _admit(tree, grumbles)
     newer = ", ".join(sorted(_lower(tree)))
     try:
         found = otio.adapters.read_from_string(json.dumps(tree), "otio_json")
@@ -82,23 +84,57 @@ def _timeline(found: object, grumbles: Grumbles) -> otio.schema.Timeline:
     raise TimelineError("This file holds no timeline.", _AGAIN)
 
 
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+
+
+def _admit(tree: Any, grumbles: Grumbles) -> None:
+    """Put, in place, a known schema where an editor's own one would make OpenTimelineIO refuse the whole file."""
+    for node in _nodes(tree):
+        for key in ("effects", "markers", "children"):
+            if isinstance(node.get(key), list):
+                stood = [_stand_in(key, item, str(node.get("name", "")), grumbles) for item in node[key]]
+                node[key] = [item for item in stood if item is not None]
+        if isinstance(node.get("media_references"), dict):
+            told = node["media_references"]
+            node["media_references"] = {
+                key: _stand_in("media", item, str(node.get("name", "")), grumbles) for key, item in told.items()
+            }
+
+
+def _stand_in(place: str, item: Any, owner: str, grumbles: Grumbles) -> Any:
+    """``item``, or what stands for it where its schema is unknown; None where nothing can."""
+    schema = str(item.get("OTIO_SCHEMA", "")) if isinstance(item, dict) else ""
+    if not schema or schema.partition(".")[0] in otio.core.type_version_map():
+        return item
+    grumbles.add(f"{schema} is of a kind unknown here and is passed over: {{clips}}.", owner)
+    kept = {"name": item.get("name") or "", "metadata": {"unknown": {"schema": schema}}}
+    if place == "effects":
+        return {"OTIO_SCHEMA": "Effect.1", "effect_name": schema, **kept}
+    if place == "media":
+        return {"OTIO_SCHEMA": "MissingReference.1", **kept}
+    lasting = place == "children" and isinstance(item.get("source_range"), dict)
+    return {"OTIO_SCHEMA": "Gap.1", "source_range": item["source_range"], **kept} if lasting else None
+
+
 def _lower(tree: Any) -> set[str]:
     """Rename, in place, every schema that is newer than the installed one; the names of what was renamed."""
     known = otio.core.type_version_map()
     newer: set[str] = set()
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, list):
-            waiting += node
-        elif isinstance(node, dict):
-            name, _, version = str(node.get("OTIO_SCHEMA", "")).partition(".")
-            if name in known and version.isdigit() and int(version) > known[name]:
-                newer.add(f"{name}.{version}")
-                node["OTIO_SCHEMA"] = f"{name}.{known[name]}"
-                if name == "Marker" and isinstance(node.get("color"), dict):
-                    node["color"] = str(node["color"].get("name") or "RED")
-            waiting += node.values()
+    for node in _nodes(tree):
+        name, _, version = str(node.get("OTIO_SCHEMA", "")).partition(".")
+        if name in known and version.isdigit() and int(version) > known[name]:
+            newer.add(f"{name}.{version}")
+            node["OTIO_SCHEMA"] = f"{name}.{known[name]}"
+            if name == "Marker" and isinstance(node.get("color"), dict):
+                node["color"] = str(node["color"].get("name") or "RED")
     return newer
 
 
