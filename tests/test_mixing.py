@@ -152,6 +152,13 @@ def test_a_room_tone_stays_a_bed(stage: Stage) -> None:
     assert any("LUFS" in warning for warning in mixed.warnings)
 
 
+def test_a_faint_original_is_not_dragged_up_with_its_hiss(stage: Stage) -> None:
+    stage.cue(Stem.FOLEY, 2, hit(0.002))
+    mixed = stage.mix(stage.original(noise(20, 0.0008)), loudness="youtube")
+    assert mixed.gain_db == pytest.approx(levels.LIFT_DB)
+    assert any("faint" in warning for warning in mixed.warnings)
+
+
 def test_peaks_that_are_too_high_for_the_preset_are_said(stage: Stage) -> None:
     stage.cue(Stem.FOLEY, 2, hit(0.9, 0.1)[:, :120])
     mixed = stage.mix(loudness="youtube")
@@ -209,14 +216,15 @@ def test_gain_curve_fades_and_pan_are_heard(stage: Stage) -> None:
     assert lane[0, 15 * 48_000 - 1] < full * 1e-3
 
 
-def test_placements_tell_the_gain_that_was_used(stage: Stage) -> None:
+@pytest.mark.parametrize("stem", [Stem.MUSIC, Stem.EFFECTS])
+def test_placements_tell_the_gain_that_was_used(stage: Stage, stem: Stem) -> None:
     original = scene(stage)
-    mixed = stage.mix(original, loudness="ebu-r128")
-    music = stem_of(mixed, Stem.MUSIC)
-    (place,) = music.placements
+    lane = stem_of(stage.mix(original, loudness="ebu-r128"), stem)
+    (place,) = lane.placements
     take = read(Path(stage.takes[place.cue_id].path))
     gain = curves.amplitudes(place.gain_curve, 0, place.samples)
-    assert level_db(take * gain - read(music.path) + 1e-12) < -100
+    there = slice(place.start, place.start + place.samples)
+    assert level_db(take * gain - read(lane.path)[:, there] + 1e-12) < -100
 
 
 def test_a_take_that_runs_over_the_ends_is_cut_softly(stage: Stage) -> None:

@@ -335,6 +335,11 @@ def _lacking(sheet: CueSheet, takes: Mapping[str, Take]) -> tuple[str, ...]:
 
 def _level_warnings(result: MixResult, target: levels.Preset, aim: levels.Aim) -> tuple[str, ...]:
     said = [f"The {file.stem} stem is silent." for file in result.stems if file.silent and file.placements]
+    said += [
+        f"The {file.stem} stem alone peaks at {file.true_peak_db:.1f} dBTP: its 24-bit file is clipped there."
+        for file in result.stems
+        if file.true_peak_db > 0
+    ]
     reached, wanted = result.bounce.integrated_lufs, target.integrated_lufs
     if reached is None or wanted is None or aim.lufs is None or abs(reached - wanted) <= _TOLERANCE_LU:
         return tuple(said)

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from immersivaudio.engine import bwf
-from immersivaudio.engine.cue import Cue, CueSheet
+from immersivaudio.engine.cue import Cue, CueSheet, Span
 from immersivaudio.engine.mixing import MixResult, Placement, StemFile
 
-_LEFT, _WIDTH, _LANE, _GAP, _HEAD, _BAR = 92, 1096, 84, 10, 28, 16
+_LEFT, _WIDTH, _LANE, _GAP, _HEAD, _BAR = 92, 1096, 84, 10, 36, 16
 _FLOOR_DB = -60.0
 _DUCK_SPAN_DB = 18.0
 _STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200)
 _COLUMNS_AT_ONCE = 24
+_NAMES = {"quiet": "silence", "said": "speech"}
 
 
 def clock(seconds: float, places: int = 2) -> str:
@@ -66,12 +67,14 @@ def _ruler(scale: _Scale, bottom: int) -> Iterator[str]:
             yield f'<text x="{x + 3}" y="14">{clock(number * step, 0 if step >= 1 else 1)}</text>'
 
 
-def _spans(scale: _Scale, bottom: int, kind: str, spans: Iterable[tuple[object, str]]) -> Iterator[str]:
+def _spans(scale: _Scale, bottom: int, kind: str, spans: Iterable[tuple[Span, str]]) -> Iterator[str]:
     for span, title in spans:
-        left, right = scale.x(float(span.start_s)), scale.x(float(span.end_s))  # type: ignore[attr-defined]
+        left, right = scale.x(float(span.start_s)), scale.x(float(span.end_s))
+        name = _NAMES[kind] if right - left > 46 else ""
         yield (
             f'<rect class="{kind}" x="{left}" y="18" width="{max(1.0, round(right - left, 2))}" '
             f'height="{bottom - 18}"><title>{escape(title)}</title></rect>'
+            f'<text class="over" x="{left + 4}" y="27">{name}</text>'
         )
 
 

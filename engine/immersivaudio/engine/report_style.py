@@ -26,7 +26,7 @@ td{overflow-wrap:anywhere}.num{font-variant-numeric:tabular-nums;white-space:now
 .dot.ambience{background:var(--ambience)}.dot.foley{background:var(--foley)}
 .dot.effects{background:var(--effects)}.dot.music{background:var(--music)}
 svg text{font:11px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--soft)}svg .name{font-weight:600;fill:var(--ink)}
-svg .cue text{fill:var(--ink);font-size:10px}.dialogue{color:var(--dialogue)}.ambience{color:var(--ambience)}
+svg .over{font-size:9px;letter-spacing:.05em}svg .cue text{fill:var(--ink);font-size:10px}.dialogue{color:var(--dialogue)}.ambience{color:var(--ambience)}
 .foley{color:var(--foley)}.effects{color:var(--effects)}.music{color:var(--music)}
 .wave{fill:currentColor;opacity:.38}.body{fill:currentColor;opacity:.75}.mark rect{fill:currentColor;opacity:.22}
 .mark:hover rect{opacity:.5}.hit{stroke:currentColor;stroke-width:1.2}.duck{fill:none;stroke:var(--ink);stroke-width:1}
