@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from immersivaudio.engine import gate, plugins
+from immersivaudio.engine import gate, performing, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
@@ -318,3 +318,14 @@ def test_the_gate_takes_it(performer: Any, tmp_path: Path) -> None:
     took = gate.perform_gated([performer], Brief(WALLA, 144_000), tmp_path / "take.wav")
     assert took.notes == ()
     assert took.path.is_file()
+
+
+def test_a_job_takes_it_only_where_its_licence_allows(performer: Any, tmp_path: Path) -> None:
+    performers = performing.Performers.load(["audioldm2", "procedural"])
+    assert [member.name for member in performers.candidates(WALLA, "any")] == ["audioldm2", "procedural"]
+    assert [member.name for member in performers.candidates(WALLA, "commercial")] == ["procedural"]
+    done = performing.perform([WALLA], performers, tmp_path, "any", lambda: False, lambda *_: None)
+    made = done.takes["walla"]
+    assert (made.performer, made.samples, made.licence.commercial_use) == ("audioldm2", 144_000, False)
+    again = performing.perform([WALLA], performers, tmp_path, "any", lambda: False, lambda *_: None)
+    assert again.reused == 1

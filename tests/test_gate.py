@@ -202,6 +202,12 @@ def test_attacks_off_are_accepted_from_the_last_with_a_note(tmp_path: Path) -> N
     assert len(late.seeds) == 3
 
 
+def test_attacks_off_are_refused_where_others_can_be_asked(tmp_path: Path) -> None:
+    late = Scripted("late", lambda brief: knocks(0.1))
+    with pytest.raises(ResultError, match="attacks off"):
+        gate.perform_gated([late], Brief(KNOCKS, 3 * RATE), tmp_path / "take.wav", lenient=False)
+
+
 def test_cancelling_leaves_nothing(tmp_path: Path) -> None:
     asked = iter([False, True])
     with pytest.raises(CancelledError):

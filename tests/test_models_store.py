@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +33,9 @@ def checkpoint(folder: Path) -> Path:
     (folder / "unet").mkdir(parents=True)
     (folder / "tokenizer").mkdir()
     (folder / "model_index.json").write_text(
-        json.dumps({"_class_name": "P", "unet": ["diffusers", "TheUNet"], "tokenizer": ["t", "TheTokenizer"]})
+        json.dumps(
+            {"_class_name": "P", "unet": ["diffusers", "TheUNet"], "tokenizer": ["transformers", "TheTokenizer"]}
+        )
     )
     (folder / "unet" / "config.json").write_text("{}")
     (folder / "unet" / "model.safetensors").write_bytes(b"weights")
@@ -98,6 +104,31 @@ def test_offline_fetches_nothing_and_loads_no_client(tmp_path: Path) -> None:
     assert not (tmp_path / "hub").exists()
 
 
+def test_an_unreachable_hub_is_said(tmp_path: Path) -> None:
+    """In a process of its own: the hub's client reads its address when it is imported."""
+    pytest.importorskip("huggingface_hub", reason="the [models] extra is not installed")
+    code = (
+        "from immersivaudio.engine.models import store, weights\n"
+        "from immersivaudio.engine.errors import UnavailableError\n"
+        "try:\n    store.fetch('audioldm2', weights.KNOWN[0])\n"
+        "except UnavailableError as error:\n    print(error.message)"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    away = {**os.environ, "IMMERSIVAUDIO_ONLINE": "1", "HF_ENDPOINT": f"http://127.0.0.1:{port}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=away, check=True)
+    assert done.stdout.startswith("cvssp/audioldm2 could not be fetched")
+
+
+def test_what_is_here_is_not_fetched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMMERSIVAUDIO_ONLINE", "1")
+    monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(checkpoint(tmp_path / "mine")))
+    store.fetch("audioldm2", KNOWN)
+    monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tmp_path / "nowhere"))
+    store.fetch("audioldm2", KNOWN)
+    assert not (tmp_path / "hub").exists()
+
+
 @pytest.mark.parametrize(
     ("card", "licence"),
     [
@@ -131,6 +162,11 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         store.check(place(folder), {"unet": ("Other",)})
     with pytest.raises(UnavailableError, match="its vae is nothing"):
         store.check(place(folder), {**CLASSES, "vae": ("V",)})
+    index = (folder / "model_index.json").read_text()
+    (folder / "model_index.json").write_text(index.replace("diffusers", "antigravity"))
+    with pytest.raises(UnavailableError, match="its unet is to be loaded by antigravity"):
+        store.check(place(folder), CLASSES)
+    (folder / "model_index.json").write_text(index)
     (folder / "unet" / "model.safetensors").rename(folder / "unet" / "pytorch_model.bin")
     with pytest.raises(UnavailableError, match="unet is a pickle"):
         store.check(place(folder), CLASSES)
@@ -152,6 +188,8 @@ def test_the_manifest_is_sha256sums_own(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "w")
     store.write_manifest(folder)
     assert store.verify(folder)
+    if shutil.which("sha256sum") is None:
+        pytest.skip("sha256sum is not here")
     subprocess.run(["sha256sum", "--check", "--quiet", store.MANIFEST], cwd=folder, check=True)
 
 

@@ -157,12 +157,18 @@ def check(samples: Block, cue: Cue, wanted: int, rate_hz: int = SAMPLE_RATE_HZ) 
 
 
 def perform_gated(
-    candidates: Sequence[Performer], brief: Brief, path: Path, prepare: Callable[[Performer], object] | None = None
+    candidates: Sequence[Performer],
+    brief: Brief,
+    path: Path,
+    prepare: Callable[[Performer], object] | None = None,
+    *,
+    lenient: bool = True,
 ) -> Performance:
     """Have ``brief`` performed by the first of ``candidates`` whose take passes, each with up to two new seeds.
 
     ``prepare`` is called before a performer's first take (its ``setup``, once a process, is the caller's). The WAV at
-    ``path`` appears whole or not at all.
+    ``path`` appears whole or not at all. Not ``lenient``: a fault that is not fatal is refused from the last one too,
+    because the caller has others to ask.
 
     Raises:
         CancelledError: somebody stopped it. OutputError: ``path`` cannot be written.
@@ -170,7 +176,7 @@ def perform_gated(
     """
     notes: list[str] = []
     for last, performer in enumerate(candidates, 1 - len(candidates)):
-        took = _by_one(performer, brief, path, notes, prepare, last == 0)
+        took = _by_one(performer, brief, path, notes, prepare, lenient and last == 0)
         if took is not None:
             return took
     said = f" {notes[-1]}" if notes else ""

@@ -26,6 +26,7 @@ from immersivaudio.engine.models.weights import Weights
 MANIFEST = "SHA256SUMS"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w.-]+)?$")
+_LIBRARIES = ("diffusers", "transformers")
 _CHUNK = 1 << 20
 
 
@@ -112,10 +113,12 @@ def _snapshot(hub_id: str, revision: str) -> Path | None:
 def fetch(performer: str, default: Weights) -> None:
     """Bring the wished hub id into the hub's local cache: safetensors, tokenizers and configuration, nothing else.
 
+    Does nothing offline, where the weights are here already, and where a folder is named.
+
     Raises:
-        UnavailableError: offline, or the hub did not give it.
+        UnavailableError: the hub did not give it.
     """
-    if not online():
+    if not online() or _here(performer, default) or not _HUB_ID.match(wish(performer) or default.hub_id):
         return
     hub = importlib.import_module("huggingface_hub")
 
@@ -131,6 +134,14 @@ def fetch(performer: str, default: Weights) -> None:
         ) from error
 
 
+def _here(performer: str, default: Weights) -> bool:
+    try:
+        locate(performer, default)
+    except UnavailableError:
+        return False
+    return True
+
+
 def check(place: Place, classes: Mapping[str, tuple[str, ...]]) -> None:
     """Refuse weights that are incomplete, pickled, of foreign classes, or not what their manifest says.
 
@@ -141,7 +152,7 @@ def check(place: Place, classes: Mapping[str, tuple[str, ...]]) -> None:
     """
     index = _index(place.folder, place.weights.performer)
     for part, names in classes.items():
-        _check_part(place.folder, part, names, index)
+        _check_part(place, part, names, index)
     if code := next(place.folder.rglob("*.py"), None):
         raise _refused(f"{_name(place.folder, code)} is program code", "Use weights that come without code.")
     verify(place.folder)
@@ -157,11 +168,14 @@ def _index(folder: Path, performer: str) -> dict[str, object]:
     return index if isinstance(index, dict) else {}
 
 
-def _check_part(folder: Path, part: str, names: tuple[str, ...], index: Mapping[str, object]) -> None:
+def _check_part(place: Place, part: str, names: tuple[str, ...], index: Mapping[str, object]) -> None:
+    folder, performer = place.folder, place.weights.performer
     entry = index.get(part)
-    found = str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else "nothing"
+    library, found = entry if isinstance(entry, list) and len(entry) == 2 else ("nothing", "nothing")
     if found not in names:
         raise _refused(f"its {part} is {found} and not {names[0]}", "Use the weights that this performer is made for.")
+    if library not in (*_LIBRARIES, performer):
+        raise _refused(f"its {part} is to be loaded by {library}", "Use weights that diffusers or transformers load.")
     if not (folder / part).is_dir():
         raise _refused(f"{part} is missing", "Fetch them again, whole.")
     if not (folder / part / "config.json").is_file() or any((folder / part).glob("*.safetensors")):

@@ -143,6 +143,8 @@ class AudioLDM2:
         self._pipe = _load(place, self._device)
 
     def perform(self, brief: Brief) -> Iterator[Block]:
+        if brief.samples <= 0:
+            return
         with self._lock:
             if self._pipe is None:
                 self._hold()
