@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -132,8 +133,8 @@ def _joins(before: _Bed, after: _Bed) -> bool:
 
 def _draft(run: Sequence[_Bed], visible: Sequence[Scene], plan: Plan) -> Draft:
     span = Span.between(run[0].scene.span.start_s, run[-1].scene.span.end_s)
-    lead = _overlap(span, next((s for s in visible if s.span.end_s == span.start_s), None))
-    trail = _overlap(span, next((s for s in visible if s.span.start_s == span.end_s), None))
+    lead = _overlap(run[0].scene, _neighbour(visible, run[0].scene, -1))
+    trail = _overlap(run[-1].scene, _neighbour(visible, run[-1].scene, 1))
     start, end = span.start_s - lead / 2, span.end_s + trail / 2
     first = run[0].layer
     short = float(span.duration_s) / 4
@@ -151,10 +152,19 @@ def _draft(run: Sequence[_Bed], visible: Sequence[Scene], plan: Plan) -> Draft:
     )
 
 
-def _overlap(span: Span, neighbour: Scene | None) -> Fraction:
+def _neighbour(visible: Sequence[Scene], scene: Scene, step: int) -> Scene | None:
+    """The scene that touches ``scene`` before (-1) or after it (1); None where the picture begins, ends or is black."""
+    index = bisect.bisect_left(visible, scene.span.start_s, key=lambda other: other.span.start_s) + step
+    if not 0 <= index < len(visible):
+        return None
+    first, second = (visible[index], scene) if step < 0 else (scene, visible[index])
+    return visible[index] if first.span.end_s == second.span.start_s else None
+
+
+def _overlap(scene: Scene, neighbour: Scene | None) -> Fraction:
     if neighbour is None:
         return Fraction(0)
-    return min(_CROSSFADE_S, span.duration_s / 3, neighbour.span.duration_s / 3)
+    return min(_CROSSFADE_S, scene.span.duration_s / 3, neighbour.span.duration_s / 3)
 
 
 def _why(run: Sequence[_Bed], plan: Plan) -> str:

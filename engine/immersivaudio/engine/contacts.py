@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import statistics
 from collections import defaultdict
@@ -120,13 +121,16 @@ def _in_rhythm(hits: Sequence[_Hit]) -> list[_Hit]:
     usual = statistics.median(gaps) if len(gaps) >= 3 else 0.0
     if not _RHYTHM_S[0] <= usual <= _RHYTHM_S[1]:
         return list(hits)
-    sure = [hit.at_s for hit in hits if hit.confidence >= _RHYTHM_TO]
+    sure = [float(hit.at_s) for hit in hits if hit.confidence >= _RHYTHM_TO]
     return [_believed(hit, usual) if _fits_rhythm(hit, sure, usual) else hit for hit in hits]
 
 
-def _fits_rhythm(hit: _Hit, sure: Sequence[Fraction], usual: float) -> bool:
+def _fits_rhythm(hit: _Hit, sure: Sequence[float], usual: float) -> bool:
     unsure = _RHYTHM_FROM <= hit.confidence < _RHYTHM_TO and "recording" not in hit.note
-    return unsure and any(abs(abs(float(hit.at_s - other)) - usual) < 0.2 * usual for other in sure)
+    return unsure and any(
+        bisect.bisect_left(sure, at - 0.2 * usual) < bisect.bisect_right(sure, at + 0.2 * usual)
+        for at in (float(hit.at_s) - usual, float(hit.at_s) + usual)
+    )
 
 
 def _believed(hit: _Hit, usual: float) -> _Hit:

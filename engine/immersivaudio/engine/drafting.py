@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -86,7 +87,8 @@ def _fades(draft: Draft, length_s: float) -> dict[str, float]:
 
 def content_at(edit: Edit, record_s: Fraction) -> str:
     """Which moment of which medium is seen: stays the same when the rest of the edit moves."""
-    for clip in edit.picture:
-        if clip.record.contains(record_s):
-            return f"{PurePath(clip.media or clip.name).name}@{round(float(clip.source_at(record_s)), 2):.2f}"
-    return f"{float(record_s):.2f}"
+    index = bisect.bisect_right(edit.picture, record_s, key=lambda clip: clip.record.start_s) - 1
+    if index < 0 or not edit.picture[index].record.contains(record_s):
+        return f"{float(record_s):.2f}"
+    clip = edit.picture[index]
+    return f"{PurePath(clip.media or clip.name).name}@{round(float(clip.source_at(record_s)), 2):.2f}"

@@ -54,7 +54,7 @@ def _inside(cues: Sequence[Cue], duration_s: Fraction) -> tuple[list[Cue], list[
 
 def _same_thing(cue: Cue, kept: Cue) -> bool:
     """Whether a new cue is what a kept one already is."""
-    if cue.id == kept.id or (cue.seed == kept.seed and cue.sound == kept.sound):
+    if cue.id == kept.id:
         return True
     if cue.sync_s and kept.sync_s and cue.stem == kept.stem:
         return any(abs(one - other) < _SAME_MOMENT_S for one in cue.sync_s for other in kept.sync_s)
@@ -65,9 +65,10 @@ def _same_thing(cue: Cue, kept: Cue) -> bool:
 def _known_ids(cues: Sequence[Cue], earlier: Sequence[Cue], used: set[str]) -> list[Cue]:
     """The same content keeps the id it had, also when the edit before it has moved it."""
     ids = {(cue.sound, cue.seed): cue.id for cue in earlier}
+    settled = {cue.id for cue in earlier}
     named = []
     for cue in cues:
-        wanted = ids.get((cue.sound, cue.seed), cue.id)
+        wanted = cue.id if cue.id in settled else ids.get((cue.sound, cue.seed), cue.id)
         name = wanted if wanted not in used else cue.id
         while name in used:
             name += "~"

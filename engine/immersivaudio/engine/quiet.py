@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import bisect
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Cue, Silence, Span, SpeechSpan, Stem, tidy
 from immersivaudio.engine.drafting import tidy_within
 from immersivaudio.engine.looks import Scene, View, is_black, number
 
-_SPEECH_FROM = 0.5
+SPEECH_FROM = 0.5
 _GAP_S, _BLACK_S, _STILL_S, _TALK_S = Fraction(1, 2), Fraction(1), Fraction(5, 2), Fraction(2)
 _PAUSE_S = Fraction(1)
 _MOVES_LEVEL = 0.1
@@ -22,7 +23,7 @@ def speech_spans(view: View) -> tuple[SpeechSpan, ...]:
     spans = []
     for row in view.all("speech"):
         inside = row.span.overlap(view.edit.record)
-        if inside is not None and row.confidence >= _SPEECH_FROM:
+        if inside is not None and row.confidence >= SPEECH_FROM:
             spans.append(SpeechSpan(_tidied(inside, view.edit.duration_s), round(row.confidence, 3)))
     return tuple(spans)
 
@@ -36,12 +37,13 @@ def silences(
 ) -> tuple[Silence, ...]:
     """Spans in which nothing, or nothing but a bed, is heard on purpose, in order of time."""
     limit = view.edit.duration_s
-    events = [cue.span for cue in cues if cue.stem in (Stem.FOLEY, Stem.EFFECTS)]
+    events = _merged(cue.span for cue in cues if cue.stem in (Stem.FOLEY, Stem.EFFECTS))
+    spoken = _merged((row.span for row in speech), _PAUSE_S)
     found = [
         *_gaps(view),
         *_black(scenes),
-        *_talk(speech, events),
-        *_stillness(view, scenes, [*events, *_spoken(speech)]),
+        *_talk(spoken, events),
+        *_stillness(view, scenes, _merged([*events, *spoken])),
     ]
     tidy_found = (Silence(_tidied(silence.span, limit), silence.why) for silence in found)
     return tuple(sorted((s for s in tidy_found if s.span.duration_s > 0), key=lambda s: s.span.start_s))
@@ -49,7 +51,7 @@ def silences(
 
 def _gaps(view: View) -> Iterator[Silence]:
     if view.edit.picture:
-        for span in _free(view.edit.record, [clip.record for clip in view.edit.picture], _GAP_S):
+        for span in _free(view.edit.record, _merged(clip.record for clip in view.edit.picture), _GAP_S):
             yield Silence(span, f"the timeline shows no picture for {float(span.duration_s):.1f} s")
 
 
@@ -59,20 +61,9 @@ def _black(scenes: Sequence[Scene]) -> Iterator[Silence]:
             yield Silence(scene.span, f"the picture is black for {float(scene.span.duration_s):.1f} s")
 
 
-def _spoken(speech: Sequence[SpeechSpan]) -> list[Span]:
-    """Speech with its short pauses closed."""
-    merged: list[Span] = []
-    for span in sorted((row.span for row in speech), key=lambda span: span.start_s):
-        if merged and span.start_s - merged[-1].end_s <= _PAUSE_S:
-            merged[-1] = Span.between(merged[-1].start_s, max(merged[-1].end_s, span.end_s))
-        else:
-            merged.append(span)
-    return merged
-
-
-def _talk(speech: Sequence[SpeechSpan], events: Sequence[Span]) -> Iterator[Silence]:
-    for spoken in _spoken(speech):
-        for span in _free(spoken, events, _TALK_S):
+def _talk(spoken: Sequence[Span], events: Sequence[Span]) -> Iterator[Silence]:
+    for one in spoken:
+        for span in _free(one, events, _TALK_S):
             yield Silence(span, f"speech fills {float(span.duration_s):.1f} s; nothing is added but a quiet bed")
 
 
@@ -86,10 +77,25 @@ def _stillness(view: View, scenes: Sequence[Scene], taken: Sequence[Span]) -> It
                 yield Silence(span, f"{scene.setting.words}: {still}")
 
 
+def _merged(spans: Iterable[Span], join_s: Fraction = Fraction(0)) -> list[Span]:
+    """``spans`` in order, those that touch or lie at most ``join_s`` apart made one."""
+    merged: list[Span] = []
+    for span in sorted(spans, key=lambda span: span.start_s):
+        if merged and span.start_s - merged[-1].end_s <= join_s:
+            merged[-1] = Span.between(merged[-1].start_s, max(merged[-1].end_s, span.end_s))
+        else:
+            merged.append(span)
+    return merged
+
+
 def _free(whole: Span, taken: Sequence[Span], least_s: Fraction) -> Iterator[Span]:
-    """The parts of ``whole`` that none of ``taken`` covers and that last at least ``least_s``."""
+    """The parts of ``whole`` that none of ``taken`` (merged) covers and that last at least ``least_s``."""
     at = whole.start_s
-    for span in [*sorted(taken, key=lambda span: span.start_s), Span(whole.end_s, Fraction(0))]:
-        if min(span.start_s, whole.end_s) - at >= least_s:
-            yield Span.between(at, min(span.start_s, whole.end_s))
-        at = max(at, span.end_s)
+    for index in range(bisect.bisect_right(taken, at, key=lambda span: span.end_s), len(taken)):
+        if taken[index].start_s >= whole.end_s:
+            break
+        if taken[index].start_s - at >= least_s:
+            yield Span.between(at, taken[index].start_s)
+        at = taken[index].end_s
+    if whole.end_s - at >= least_s:
+        yield Span.between(at, whole.end_s)

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 
 from immersivaudio.engine.beds import Plan, ambience
 from immersivaudio.engine.contacts import contacts
-from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, SpeechSpan, Stem
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Stem
 from immersivaudio.engine.drafting import Draft, cue_of
 from immersivaudio.engine.keeping import keep_edits
 from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
-from immersivaudio.engine.quiet import silences, speech_spans
+from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 
 _SURE_IN_SPEECH = 0.6
 _WORTH_SUGGESTING = 0.2
@@ -57,7 +57,7 @@ def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUA
     places = scenes(view, options.description)
     speech = speech_spans(view)
     drafts = [*_drafts(view, places, options)]
-    cues, suggestions = _judged(drafts, edit, speech, options)
+    cues, suggestions = _judged(drafts, view, options)
     sheet = CueSheet(
         name=edit.name,
         rate=edit.rate,
@@ -115,17 +115,15 @@ def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:
     )
 
 
-def _judged(
-    drafts: Sequence[Draft], edit: Edit, speech: Sequence[SpeechSpan], options: SpotOptions
-) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
+def _judged(drafts: Sequence[Draft], view: View, options: SpotOptions) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
     """Cues and suggestions, each in order of time."""
     cues: list[Cue] = []
     suggestions: list[Cue] = []
     for draft in drafts:
-        cue = cue_of(draft, edit, options.seed)
+        cue = cue_of(draft, view.edit, options.seed)
         if cue is None:
             continue
-        spoken = _in_speech(cue, speech)
+        spoken = _in_speech(cue, view)
         if spoken:
             cue = replace(cue, why=f"{cue.why} It would start while somebody speaks, so it is only suggested.")
         if not spoken and cue.confidence >= options.bar:
@@ -136,11 +134,11 @@ def _judged(
     return tuple(named[: len(cues)]), tuple(named[len(cues) :])
 
 
-def _in_speech(cue: Cue, speech: Sequence[SpeechSpan]) -> bool:
+def _in_speech(cue: Cue, view: View) -> bool:
     if cue.stem not in (Stem.FOLEY, Stem.EFFECTS) or cue.confidence >= _SURE_IN_SPEECH:
         return False
     start = cue.sync_s[0] if cue.sync_s else cue.span.start_s
-    return any(span.span.contains(start) for span in speech)
+    return view.covers("speech", start, SPEECH_FROM)
 
 
 def _in_order(cues: Iterable[Cue]) -> list[Cue]:
