@@ -22,7 +22,7 @@ def _pop(rng: Rng) -> Array:
     t = seconds(0.08)
     ring = sum(np.sin(2 * np.pi * f * t) * np.exp(-t / d) for f, d in _wood(rng))
     snap = burst(rng, 0.08, band(800.0, 9_000.0)) * np.exp(-t / 0.004)
-    return snap * 2.2 + 0.35 * np.asarray(ring)
+    return np.asarray(snap * 2.2 + 0.35 * np.asarray(ring))
 
 
 def _wood(rng: Rng) -> list[tuple[float, float]]:

@@ -13,13 +13,13 @@ from immersivaudio.engine.synthesis.impacts import placed, pushed, resonator
 def _knock(rng: Rng, strength: float, body_hz: float) -> Array:
     """A heel on a hard floor: the many short modes of sole and floor, driven by a rough contact."""
     force = np.zeros(int(0.16 * RATE_HZ))
-    push = pushed(rng, lerp(0.0032, 0.0010, strength), 0.9)
+    push = pushed(rng, glide(0.0024, 0.0004, strength), 0.9)
     force[: len(push)] = push
     hz = body_hz * (1 + 0.42 * (np.arange(26) + 0.4 * rng.random(26)) ** 1.15)
     ring = np.zeros_like(force)
     for mode in hz:
         ring += rng.uniform(0.2, 1.0) * resonator(force, float(mode), 1 / (42.0 + 0.17 * float(mode)))
-    return ring / (np.max(np.abs(ring)) + 1e-9)
+    return np.asarray(ring / (np.max(np.abs(ring)) + 1e-9))
 
 
 class Grit:
@@ -38,7 +38,7 @@ class Grit:
         for place, factor, row in zip(places, loud, rng.integers(0, len(self._grains), grains), strict=True):
             grain = self._grains[row]
             out[place : place + len(grain)] += factor * grain
-        return out / (np.max(np.abs(out)) + 1e-9)
+        return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
 
 
 class _Step:
@@ -81,7 +81,7 @@ class Hard(_Step):
 
     def toe(self, rng: Rng, strength: float) -> Array:
         tap = 0.4 * _knock(rng, 0.5 * strength, float(self._feet_hz[self._foot]) * 1.5)
-        grit = 0.06 * self.grit.crunch(rng, 0.12, 25)
+        grit = lerp(0.02, 0.09, strength) * self.grit.crunch(rng, 0.12, 25)
         out = np.zeros(max(len(tap), len(grit)))
         out[: len(tap)] += tap
         out[: len(grit)] += grit
@@ -112,7 +112,7 @@ def _press(rng: Rng, strength: float, body_hz: float) -> Array:
     out = np.zeros_like(force)
     for mode in body_hz * (1 + 0.6 * np.arange(14) ** 1.1):
         out += rng.uniform(0.3, 1.0) * resonator(force, float(mode), 1 / (90.0 + 0.5 * float(mode)))
-    return out / (np.max(np.abs(out)) + 1e-9)
+    return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
 
 
 class Grass(_Step):

@@ -91,7 +91,7 @@ class Ramp:
         """``[HOPS]`` -> ``[FRAME]``."""
         first = controls[0] if self._last is None else self._last
         self._last = float(controls[-1])
-        return np.interp(self._places, np.arange(HOPS + 1), np.concatenate([[first], controls]))
+        return np.asarray(np.interp(self._places, np.arange(HOPS + 1), np.concatenate([[first], controls])))
 
 
 class Wander:
@@ -109,4 +109,4 @@ class Wander:
         for hop in range(HOPS):
             self._state = self._state * self._keep + pushes[hop]
             out[hop] = self._state.sum()
-        return out / np.sqrt(len(self._keep))
+        return np.asarray(out / np.sqrt(len(self._keep)))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import FRAME, HOP, HOP_S, HOPS, RATE_HZ, Array, Rng, panned
@@ -19,7 +20,7 @@ def rub(rng: Rng, centre_hz: float) -> Array:
     fall = rng.uniform(2.0, 8.0) / centre_hz
     t = np.arange(int(min(0.045, 6 * fall) * RATE_HZ)) / RATE_HZ
     wave = burst(rng, (len(t) + 0.5) / RATE_HZ, hump(centre_hz, 0.5))[: len(t)] * (1_500.0 / centre_hz) ** 0.5
-    return wave * np.minimum(1.0, t / 0.0003) * np.exp(-t / fall)
+    return np.asarray(wave * np.minimum(1.0, t / 0.0003) * np.exp(-t / fall))
 
 
 class Tape:
@@ -81,7 +82,7 @@ class Cloud:
             self._table[self._oldest] = self._make(self._rng)
             self._oldest = (self._oldest + 1) % len(self._table)
 
-    def _moments(self, rate_hz: Array | float) -> Array:
+    def _moments(self, rate_hz: Array | float) -> NDArray[np.int64]:
         counts = self._rng.poisson(np.broadcast_to(np.asarray(rate_hz) * HOP_S, (HOPS,)))
         hops = np.repeat(np.arange(HOPS), counts)
         return hops * HOP + self._rng.integers(0, HOP, len(hops))
@@ -89,7 +90,7 @@ class Cloud:
     def _gains(self, count: int, spread: float, heavy: float) -> Array:
         if heavy > 0:
             return np.minimum(self._rng.pareto(heavy, count) + 1.0, 40.0)
-        return np.exp(spread * self._rng.standard_normal(count))
+        return np.exp(spread * np.minimum(self._rng.standard_normal(count), 2.3))
 
 
 class Shower:

@@ -56,10 +56,12 @@ def pushed(rng: Rng, contact_s: float, rough: float) -> Array:
     """The force of one contact: a bell ``contact_s`` long, and where the surfaces are ``rough`` the chatter after it."""
     width = max(3, int(contact_s * RATE_HZ))
     bell = np.hanning(width + 2)[1:-1]
-    chatter = rng.standard_normal(3 * width) * np.exp(-np.arange(3 * width) / width)
+    fine = np.hanning(max(3, width // 4) + 2)[1:-1]
+    chatter = np.convolve(rng.standard_normal(3 * width), fine / np.sqrt(np.sum(fine**2)), "same")
+    chatter *= np.exp(-np.arange(3 * width) / width)
     force = 0.25 * rough * chatter
     force[:width] += bell
-    return force / bell.sum()
+    return np.asarray(force / bell.sum())
 
 
 class Blow:
@@ -82,7 +84,7 @@ class Blow:
         ringing = np.zeros_like(pulse)
         for hz, decay_s, share in zip(self._hz, self._decay_s, loud, strict=True):
             ringing += share * resonator(pulse, hz * (1 + 0.002 * rng.standard_normal()), decay_s)
-        return ringing / (np.max(np.abs(ringing)) + 1e-9)
+        return np.asarray(ringing / (np.max(np.abs(ringing)) + 1e-9))
 
 
 def placed(dry: Array, distance: float, rng: Rng) -> Array:

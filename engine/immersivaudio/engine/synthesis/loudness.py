@@ -25,7 +25,7 @@ def momentary_lufs(samples: Array) -> Array:
     starts = np.arange(0, max(1, samples.shape[1] - _BLOCK + 1), _STEP)
     ends = np.minimum(starts + _BLOCK, samples.shape[1])
     power: Array = (energy[ends] - energy[starts]) / (ends - starts)
-    return -0.691 + 10 * np.log10(power + 1e-12)
+    return np.asarray(-0.691 + 10 * np.log10(power + 1e-12))
 
 
 def integrated_lufs(samples: Array) -> float:

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import (
@@ -39,7 +42,7 @@ class Turning:
         return turns
 
 
-def _passings(turns: Array, before: float) -> Array:
+def _passings(turns: Array, before: float) -> NDArray[np.int64]:
     """Samples at which ``turns`` passes a whole number."""
     return np.flatnonzero(np.diff(np.floor(turns), prepend=np.floor(before)))
 
@@ -47,7 +50,7 @@ def _passings(turns: Array, before: float) -> Array:
 class Pulses:
     """Events at whole numbers of a course of turns, each a waveform of the given row with some jitter in level."""
 
-    def __init__(self, rng: Rng, waves: list[Array], jitter: float) -> None:
+    def __init__(self, rng: Rng, waves: Sequence[Array], jitter: float) -> None:
         self._rng, self._waves, self._jitter = rng, waves, jitter
         self._tape, self._before, self._count = Tape(), 0.0, 0
 
@@ -101,7 +104,7 @@ class Engine:
         turns = self._shaft.frame()
         breath = 1 + 0.6 * np.cos(2 * np.pi * turns)
         out = 0.8 * self._exhaust.frame(turns) + self._clatter * self._valves.frame(2 * turns)
-        return out + self._noise.frame(self._intake) * breath
+        return np.asarray(out + self._noise.frame(self._intake) * breath)
 
 
 def _blade_slap(rng: Rng, pass_hz: float) -> Array:
@@ -138,7 +141,7 @@ class Rotor:
         beat = 0.45 + 1.1 * (0.5 + 0.5 * np.cos(2 * np.pi * (turns - 0.08))) ** 3
         out = self._noise.frame(drift * (self._wash + self._near * self._turbine)) * beat
         buzz = sum(np.sin(2 * np.pi * k * tail) / k for k in (1, 2, 3, 4, 5, 6))
-        return out + 0.8 * self._slap.frame(turns) + 0.05 * np.asarray(buzz) * (0.7 + 0.3 * beat)
+        return np.asarray(out + 0.8 * self._slap.frame(turns) + 0.05 * np.asarray(buzz) * (0.7 + 0.3 * beat))
 
 
 class Machine:
@@ -163,7 +166,7 @@ class Machine:
         gears = self._loud @ np.sin(2 * np.pi * self._mesh[:, None] * turns)
         air = self._noise.frame(np.exp(0.08 * self._drift.frame())[:, None] * self._air)
         beat = 1 + 0.35 * np.cos(2 * np.pi * turns)
-        return (
+        return np.asarray(
             air * beat
             + gears * (1 + 0.2 * np.cos(2 * np.pi * turns * self._per_turn))
             + 0.55 * self._stroke.frame(turns * self._per_turn)
@@ -212,4 +215,4 @@ class Cabin:
 
 def _joint(rng: Rng) -> Array:
     t = seconds(0.12)
-    return burst(rng, 0.12, hump(85.0, 0.6)) * np.exp(-t / 0.025) * np.clip(t / 0.004, 0, 1) * 3.0
+    return np.asarray(burst(rng, 0.12, hump(85.0, 0.6)) * np.exp(-t / 0.025) * np.clip(t / 0.004, 0, 1) * 3.0)

@@ -47,7 +47,7 @@ class Whoosh:
         sharp = 1 / (1 + (np.abs(t) / (0.22 * lead)) ** 1.5)
         ends = np.clip((t + lead) / 0.02, 0, 1) * np.clip((1.6 * lead - t) / (0.5 * lead), 0, 1)
         angle = (1 + way * np.clip(t / lead, -1, 1) * 0.7) * np.pi / 4
-        return wave * sharp * ends * np.stack([np.cos(angle), np.sin(angle)])
+        return np.asarray(wave * sharp * ends * np.stack([np.cos(angle), np.sin(angle)]))
 
 
 def _fibre(rng: Rng) -> Array:

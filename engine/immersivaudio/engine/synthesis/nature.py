@@ -142,7 +142,7 @@ class _Bird:
 class Forest:
     """A wood by day: leaves that stir, and at some intensity birds, each with a song, a place and pauses of its own."""
 
-    settle_s = 30.0
+    settle_s = 40.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("forest")
@@ -191,7 +191,7 @@ class _Cricket:
         stroke = np.clip(phase / 0.25, 0, 1) * np.clip((0.62 - phase) / 0.12, 0, 1)
         swell = np.ones_like(t) if self._trill else lerp(0.6, 1.0, 1.0) * np.minimum(1.0, 0.55 + t / t[-1])
         pitch = self._pitch_hz * (1 + 0.012 * (0.5 - phase)) * (1 + 0.002 * self._rng.standard_normal())
-        return self._loud * swell * stroke * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ)
+        return np.asarray(self._loud * swell * stroke * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ))
 
 
 class Night:

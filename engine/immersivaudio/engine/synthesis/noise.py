@@ -44,7 +44,7 @@ class Noise:
         return out[:, :-1].reshape(2, FRAME).astype(np.float64)
 
     def _draw(self) -> NDArray[np.complex64]:
-        return _GAUSS[self._rng.integers(0, 8192, (HOPS, len(BIN_HZ)), np.uint16)]
+        return np.asarray(_GAUSS[self._rng.integers(0, 8192, (HOPS, len(BIN_HZ)), np.uint16)])
 
 
 def slope(db_per_octave: float, corner_hz: float = 100.0) -> Array:
@@ -73,7 +73,7 @@ def resonance(centre_hz: float, quality: float) -> Array:
 
 def unit(magnitude: Array) -> Array:
     """The same spectrum at unit rms."""
-    return magnitude / np.sqrt(np.mean(magnitude**2) + 1e-20)
+    return np.asarray(magnitude / np.sqrt(np.mean(magnitude**2) + 1e-20))
 
 
 def burst(rng: Rng, duration_s: float, magnitude: Array) -> Array:

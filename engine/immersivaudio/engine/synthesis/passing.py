@@ -136,7 +136,7 @@ class Passing:
             wave = wave + part.bounce * reader.at(np.maximum.accumulate(np.maximum(places - late, 0.0)), dark)
         wave = wave * part.towards(facing) * path.closest_m / reach
         angle = (lerp_array(path.from_pan, path.to_pan, (1 - facing) / 2) + 1) * np.pi / 4
-        return np.stack([np.cos(angle), np.sin(angle)]) * wave
+        return np.asarray(np.stack([np.cos(angle), np.sin(angle)]) * wave)
 
 
 def lerp_array(low: float, high: float, share: Array) -> Array:

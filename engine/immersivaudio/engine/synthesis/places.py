@@ -116,13 +116,15 @@ def _horn(rng: Rng) -> Array:
     t = seconds(rng.uniform(0.2, 0.7))
     low = rng.uniform(340, 420)
     wave = sum(np.sin(2 * np.pi * p * low * k * t) / k for p in (1.0, 1.26) for k in (1, 2, 3, 4, 5))
-    return 0.05 * np.asarray(wave) * np.clip(np.minimum(t, t[-1] - t) / 0.02, 0, 1)
+    return np.asarray(0.05 * np.asarray(wave) * np.clip(np.minimum(t, t[-1] - t) / 0.02, 0, 1))
 
 
 def _clank(rng: Rng) -> Array:
     """Something that falls, shuts or is driven over, far away."""
     t = seconds(0.3)
-    return burst(rng, 0.3, hump(glide(120.0, 900.0, rng.random()), 0.8)) * np.exp(-t / rng.uniform(0.02, 0.07)) * 0.35
+    return np.asarray(
+        burst(rng, 0.3, hump(glide(120.0, 900.0, rng.random()), 0.8)) * np.exp(-t / rng.uniform(0.02, 0.07)) * 0.35
+    )
 
 
 class City:
@@ -163,9 +165,8 @@ class Room:
         life = ask["intensity"]
         modes = sum(hump(float(f), 0.12) for f in rng.uniform(38.0, 140.0, 5))
         shape = slope(-7.0, 60.0) * band(25.0, 5_000.0, 1)
-        self._tone = unit(shape * (1 + 0.8 * np.asarray(modes))) + 0.10 * unit(
-            band(400.0, 9_000.0, 1) * slope(-3.0, 500.0)
-        )
+        air = unit(band(350.0, 9_000.0, 1) * slope(-3.0, 500.0))
+        self._tone = unit(shape * (1 + 0.8 * np.asarray(modes))) + glide(0.04, 0.25, life) * air
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (1.0, 6.0, 15.0))
         self._hum = Hum(rng, 50.0, (0.2, 1.0, 0.3, 0.45, 0.1, 0.2))
         self._mains = lerp(0.0, 0.22, life)
@@ -200,7 +201,7 @@ class Ventilation:
 class Rumble:
     """Low rumble: tremor below 100 Hz that heaves, with the growl above it that makes it heard on small speakers."""
 
-    settle_s = 16.0
+    settle_s = 30.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("rumble")

@@ -57,11 +57,18 @@ def sustained(texture: Texture, distance: float) -> Iterator[Array | None]:
         if count >= 2:
             opening.append(frame.astype(np.float32))
         yield None
-    level = gain(SUSTAINED_LUFS - integrated_lufs(np.concatenate(opening, axis=1)))
+    level = _level(np.concatenate(opening, axis=1))
     while opening:
         yield limited(level * opening.pop(0))
     while True:
         yield limited(level * finish.frame(texture.frame()))
+
+
+def _level(opening: Array) -> float:
+    """The gain that brings ``opening`` to its reference level, with what the limiter then takes given back once."""
+    level = gain(SUSTAINED_LUFS - integrated_lufs(opening))
+    lost_db = SUSTAINED_LUFS - integrated_lufs(limited(level * opening))
+    return level * gain(min(3.0, max(0.0, 1.5 * lost_db)))
 
 
 def moving(passing: Texture) -> Iterator[Array | None]:
@@ -94,4 +101,4 @@ def _blow(striker: Striker, ask: Ask, index: int) -> Array:
     fall_db -= 2.0 * rng.random() if index else 0.0
     fade = min(480, wave.shape[1])
     wave[:, -fade:] *= np.linspace(1.0, 0.0, fade)
-    return wave * gain(STRUCK_PEAK_DB + fall_db) / (np.max(np.abs(wave)) + 1e-9)
+    return np.asarray(wave * gain(STRUCK_PEAK_DB + fall_db) / (np.max(np.abs(wave)) + 1e-9))

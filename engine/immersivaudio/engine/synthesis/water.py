@@ -41,7 +41,7 @@ def bubbles(small_m: float, large_m: float, rise: float = 0.1) -> Make:
 
     def make(rng: Rng) -> Array:
         radius = glide(small_m, large_m, rng.random())
-        return bubble(rng, radius, rise * rng.random()) * (radius / large_m) ** 0.8
+        return np.asarray(bubble(rng, radius, rise * rng.random()) * (radius / large_m) ** 0.8)
 
     return make
 
@@ -180,7 +180,7 @@ class Stream:
 
 def _deep_bubble(rng: Rng) -> Array:
     radius = glide(0.004, 0.014, rng.random())
-    return in_room(bubble(rng, radius, 0.25), 0.5, 0.5)[0]
+    return np.asarray(in_room(bubble(rng, radius, 0.25), 0.5, 0.5)[0])
 
 
 class Underwater:

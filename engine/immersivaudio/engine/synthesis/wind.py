@@ -27,7 +27,7 @@ class Gusts:
 class Wind:
     """Wind in the open: aeolian resonances whose pitch follows the speed (Strouhal), their power its fifth power or so."""
 
-    settle_s = 24.0
+    settle_s = 40.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("wind")
@@ -55,7 +55,7 @@ class Wind:
 class WindTrees:
     """Wind in trees: leaf clusters that flutter (broad 1-8 kHz, coming in waves) over a softer body."""
 
-    settle_s = 24.0
+    settle_s = 40.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("trees")
