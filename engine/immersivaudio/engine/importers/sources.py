@@ -24,6 +24,7 @@ from immersivaudio.engine.media import Probe
 
 Prober = Callable[[Path], Probe]
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+_MAC_DISK = "/Macintosh HD"
 _DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
 
 
@@ -117,6 +118,7 @@ def path_names(url: str) -> list[str]:
         return []
     else:
         names = [url, unquote(url)]
+    names += [name.removeprefix(_MAC_DISK) for name in names if name.startswith(f"{_MAC_DISK}/")]
     return list(dict.fromkeys(name[1:] if _DRIVE.match(name) and name[0] == "/" else name for name in names if name))
 
 
