@@ -311,7 +311,7 @@ def test_what_the_engine_must_see(client: Client) -> None:
 def test_identity_is_a_stored_take(client: Client, home: Path) -> None:
     key = hashlib.sha256(b"a take").hexdigest()
     assert not client.is_identity(key).identity
-    takes = home / "cache" / "takes"
+    takes = home / "cache" / "takes" / key[:2]
     takes.mkdir(parents=True, exist_ok=True)
     (takes / f"{key}.wav").write_bytes(b"sound")
     answer = client.is_identity(key)
@@ -487,10 +487,19 @@ def test_tls(tmp_path: Path) -> None:
             plain.effects()
 
 
-def test_a_second_engine_in_the_same_folder_says_so(engine: Engine, home: Path, tmp_path: Path) -> None:
-    with pytest.raises(bridge_errors.EngineGoneError):
-        spawn_engine(command(home), log=tmp_path / "log", environment=environment())
-    assert "Another engine serves" in (tmp_path / "log").read_text()
+def test_a_second_engine_in_the_same_folder_says_so(engine: Engine, home: Path) -> None:
+    with pytest.raises(bridge_errors.EngineGoneError, match="Another engine serves"):
+        spawn_engine(command(home), environment=environment())
+
+
+def test_an_address_that_is_taken_is_said(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(bridge_errors.EngineGoneError, match="Nothing can listen"):
+        spawn_engine(command(tmp_path, "--address", engine.address), environment=environment())
+
+
+def test_what_is_no_engine_did_not_start() -> None:
+    with pytest.raises(bridge_errors.EngineGoneError, match="did not start"):
+        spawn_engine([sys.executable, "-c", "print('hello')"])
 
 
 def test_a_polite_stop_puts_jobs_back_and_watchers_come_back(tmp_path: Path) -> None:

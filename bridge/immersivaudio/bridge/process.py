@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -37,9 +38,8 @@ class Engine:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
 
 def spawn_engine(
@@ -54,7 +54,7 @@ def spawn_engine(
     goes to ``log``, or nowhere.
 
     Raises:
-        EngineGoneError: it did not start.
+        EngineGoneError: it did not start; in its own words where it printed ``{"error": {...}}`` instead.
     """
     with (log or Path(os.devnull)).open("ab") as written:
         process = subprocess.Popen(
@@ -66,29 +66,37 @@ def spawn_engine(
             env=dict(environment) if environment is not None else None,
             start_new_session=True,
         )
-    address = _ready_address(process, patience_s)
-    if not address:
+    try:
+        return Engine(process, _ready_address(process, patience_s))
+    except EngineGoneError:
         Engine(process, "").close()
-        said = f"Look into {log}." if log else "Run it by hand to see what it says: immersivaudio serve."
-        raise EngineGoneError("The engine did not start.", said, reason="ENGINE_DID_NOT_START")
-    return Engine(process, address)
+        raise
 
 
 def _ready_address(process: subprocess.Popen[str], patience_s: float) -> str:
-    """The address of the ready line, or nothing; later lines are read and dropped, so that the pipe never fills."""
-    found: queue.Queue[str] = queue.Queue()
+    """The address of the ready line; later lines are read and dropped, so that the pipe never fills."""
+    found: queue.Queue[dict[str, object]] = queue.Queue()
     threading.Thread(target=_read_lines, args=(process, found), daemon=True).start()
     try:
-        return found.get(timeout=patience_s)
+        said = found.get(timeout=patience_s)
     except queue.Empty:
-        return ""
+        said = {}
+    error = said.get("error")
+    if isinstance(error, dict):
+        raise EngineGoneError(error["message"], error["hint"], reason=error["reason"])
+    if "address" not in said:
+        hint = "Run it by hand to see what it says: immersivaudio serve."
+        raise EngineGoneError("The engine did not start.", hint, reason="ENGINE_DID_NOT_START")
+    return str(said["address"])
 
 
-def _read_lines(process: subprocess.Popen[str], found: queue.Queue[str]) -> None:
+def _read_lines(process: subprocess.Popen[str], found: queue.Queue[dict[str, object]]) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        try:
-            found.put(str(json.loads(line)["address"]))
-        except (ValueError, KeyError, TypeError):
-            continue
-    found.put("")
+    # Closed here, where it is read: closing it under a reader is an error.
+    with process.stdout as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    found.put(said)
+    found.put({})

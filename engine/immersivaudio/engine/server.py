@@ -327,7 +327,7 @@ def _await_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 def main() -> None:
-    """Entry point of ``python -m immersivaudio.engine.server``."""
+    """Entry point of ``python -m immersivaudio.engine.server``, for programs: a ready or an error line on stdout."""
     parser = argparse.ArgumentParser(description="Serve the engine; prints its address as one JSON line.")
     parser.add_argument("--home", type=Path, required=True, help="folder of all state")
     parser.add_argument(
@@ -348,7 +348,9 @@ def main() -> None:
     try:
         serve(ServeConfig(**options))
     except errors.EngineError as error:
-        sys.exit(f"{error.message} {error.hint}")
+        told = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        print(json.dumps({"error": told}), flush=True)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -119,11 +119,11 @@ class EffectService:
         return effect_pb2.GetClipPreferencesResponse(sample_rate_hz=cue.SAMPLE_RATE_HZ, channels=2, bit_depth=24)
 
     async def IsIdentity(self, request: effect_pb2.IsIdentityRequest, context: Any) -> effect_pb2.IsIdentityResponse:  # noqa: N802
-        Digest(request.take_key, 0)
-        takes = sorted((self._desk.cache / "takes").glob(f"**/{request.take_key}.wav"))
-        if not takes:
+        key = Digest(request.take_key, 0).sha256
+        take = self._desk.cache / "takes" / key[:2] / f"{key}.wav"
+        if not take.is_file():
             return effect_pb2.IsIdentityResponse(identity=False)
-        return effect_pb2.IsIdentityResponse(identity=True, take=await asyncio.to_thread(_digest_of, takes[0]))
+        return effect_pb2.IsIdentityResponse(identity=True, take=await asyncio.to_thread(_digest_of, take))
 
 
 class JobService:
