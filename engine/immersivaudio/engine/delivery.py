@@ -18,9 +18,10 @@ import opentimelineio as otio
 from immersivaudio.engine import bwf, media, otio_out, report, sheets
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError, OutputError
 from immersivaudio.engine.manifest import manifest, summary, to_text
-from immersivaudio.engine.mixing import BLOCK_SAMPLES, MixResult, StemFile
+from immersivaudio.engine.mixing import MixResult, StemFile
 from immersivaudio.engine.request import DeliveryWish, Made
 
 _HEADROOM_DB = -1.0

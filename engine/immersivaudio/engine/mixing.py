@@ -8,7 +8,7 @@ that all of them share. So the stems always add up to the bounce.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,13 +17,13 @@ import numpy as np
 
 from immersivaudio.engine import bwf, curves, levels, limiter
 from immersivaudio.engine.audio import Block, amplitude, decibels
-from immersivaudio.engine.cue import GENERATED_STEMS, SAMPLE_RATE_HZ, CueSheet, GainPoint, Stem, Take, samples_at
-from immersivaudio.engine.errors import CancelledError, MediaError, RequestError, ResultError
+from immersivaudio.engine.cue import GENERATED_STEMS, CueSheet, GainPoint, Stem, Take, samples_at
+from immersivaudio.engine.desk import BLOCK_SAMPLES, Desk, summed
+from immersivaudio.engine.errors import CancelledError, RequestError, ResultError
 from immersivaudio.engine.loudness import LoudnessMeter, TruePeakMeter, largest
 from immersivaudio.engine.mix_checks import check_result
-from immersivaudio.engine.placing import Voice, place, render
+from immersivaudio.engine.placing import place
 
-BLOCK_SAMPLES = 1 << 18
 _TOLERANCE_LU = 1.0
 _CLOSE_LU = 0.1
 _ROUNDS = 4
@@ -88,56 +88,6 @@ class MixResult:
     trim_db: float = 0.0
     limited_db: float = 0.0
     warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Desk:
-    """What every pass needs: the voices by stem, the original, how loud each side is, and when to stop."""
-
-    total: int
-    lanes: Mapping[Stem, tuple[Voice, ...]]
-    original: Path | None
-    generated_gain: float
-    original_gain: float
-    cancelled: Callable[[], bool]
-    progress: Callable[[float], None]
-
-    def blocks(self, begin: float = 0.0, end: float = 0.0) -> Iterator[tuple[int, int, dict[Stem, Block]]]:
-        """``(first sample, n, {stem: [2, n]})`` over the whole record, before the master gain; silent stems left out.
-
-        Progress goes from ``begin`` to ``end``.
-        """
-        for first in range(0, self.total, BLOCK_SAMPLES):
-            if self.cancelled():
-                raise CancelledError("The mix was stopped.")
-            count = min(BLOCK_SAMPLES, self.total - first)
-            yield first, count, self.block(first, count)
-            if end > begin:
-                self.progress(begin + (end - begin) * min(1.0, (first + BLOCK_SAMPLES) / self.total))
-
-    def block(self, first: int, count: int) -> dict[Stem, Block]:
-        sounding = {stem: render(voices, first, count) for stem, voices in self.lanes.items()}
-        blocks = {
-            stem: block * np.float32(self.generated_gain) for stem, block in sounding.items() if block is not None
-        }
-        original = self._original_block(first, count)
-        return blocks if original is None else {Stem.DIALOGUE: original, **blocks}
-
-    def _original_block(self, first: int, count: int) -> Block | None:
-        if self.original is None or self.original_gain == 0:
-            return None
-        mapped, rate_hz = bwf.read_wav(self.original)
-        if rate_hz != SAMPLE_RATE_HZ or mapped.shape[1] != 2:
-            raise MediaError(f"{self.original.name} is not 48 kHz stereo, as the mix needs it.")
-        block = np.zeros((2, count), np.float32)
-        heard: Block = np.asarray(mapped[first : first + count].T, np.float32)
-        block[:, : heard.shape[1]] = heard * np.float32(self.original_gain)
-        return block if block.any() else None
-
-    @property
-    def stems(self) -> tuple[Stem, ...]:
-        kept = self.original is not None and self.original_gain > 0
-        return (*((Stem.DIALOGUE,) if kept else ()), *self.lanes)
 
 
 class _Ear:
@@ -216,11 +166,11 @@ def _desk(
     options: MixOptions,
     cancelled: Callable[[], bool],
     progress: Callable[[float], None],
-) -> _Desk:
+) -> Desk:
     original_gain = min(1.0, 2 - 2 * options.mix)
     voices = place(sheet, takes, under_speech=options.keep_original and original_gain > 0)
     lanes = {stem: tuple(voice for voice in voices if voice.stem is stem) for stem in GENERATED_STEMS}
-    return _Desk(
+    return Desk(
         total=samples_at(sheet.duration_s),
         lanes={stem: own for stem, own in lanes.items() if own},
         original=original,
@@ -231,14 +181,7 @@ def _desk(
     )
 
 
-def _summed(blocks: Mapping[Stem, Block], count: int) -> Block:
-    total = np.zeros((2, count), np.float32)
-    for block in blocks.values():
-        total += block
-    return total
-
-
-def _speech_trim_db(desk: _Desk, sheet: CueSheet) -> float:
+def _speech_trim_db(desk: Desk, sheet: CueSheet) -> float:
     """How much the generated lanes are lowered so that they lie under the speech, measured where somebody speaks."""
     if desk.original is None or desk.original_gain == 0 or not desk.lanes:
         return 0.0
@@ -251,16 +194,16 @@ def _speech_trim_db(desk: _Desk, sheet: CueSheet) -> float:
             count = min(BLOCK_SAMPLES, end - first)
             blocks = desk.block(first, count)
             speech.push(blocks.pop(Stem.DIALOGUE, np.zeros((2, count), np.float32)))
-            generated.push(_summed(blocks, count))
+            generated.push(summed(blocks, count))
     return levels.speech_trim_db(speech.integrated(), generated.integrated())
 
 
-def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
+def _master(desk: Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
     """The master gain and limiter for ``target``, and what they aim at."""
     ear, heard = _Ear(), set[Stem]()
     for _, count, blocks in desk.blocks(0.0, 0.35):
         heard |= {stem for stem, block in blocks.items() if largest(block) > _HEARD}
-        ear.hear(_summed(blocks, count))
+        ear.hear(summed(blocks, count))
     lufs, peak_db, _ = ear.finish()
     aim = levels.aim(target, lufs, beds_only=heard <= {Stem.AMBIENCE})
     if peak_db + aim.gain_db <= target.peak_db:
@@ -268,12 +211,12 @@ def _master(desk: _Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
     return _limited(desk, target.peak_db, target.peak_db + levels.LIMIT_DB - peak_db, aim), aim
 
 
-def _limited(desk: _Desk, peak_db: float, most: float, aim: levels.Aim) -> _Master:
+def _limited(desk: Desk, peak_db: float, most: float, aim: levels.Aim) -> _Master:
     """A gain of at most ``most`` and a limiter under ``peak_db``, found by trying and listening, that meet ``aim``."""
     gain = min(aim.gain_db, most)
     hops = limiter.HopPeaks(desk.total, amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB))
     for _, count, blocks in desk.blocks(0.35, 0.45):
-        hops.push(_summed(blocks, count))
+        hops.push(summed(blocks, count))
     peaks = hops.finish()
     master = _Master(gain, limiter.ride(peaks, gain, peak_db))
     for _ in range(_ROUNDS if aim.lufs is not None else 0):
@@ -285,14 +228,14 @@ def _limited(desk: _Desk, peak_db: float, most: float, aim: levels.Aim) -> _Mast
     return master
 
 
-def _lufs(desk: _Desk, master: _Master) -> float | None:
+def _lufs(desk: Desk, master: _Master) -> float | None:
     meter = LoudnessMeter()
     for first, count, blocks in desk.blocks():
-        meter.push(_summed(blocks, count) * master.amplitudes(first, count))
+        meter.push(summed(blocks, count) * master.amplitudes(first, count))
     return meter.integrated()
 
 
-def _write(desk: _Desk, master: _Master, folder: Path) -> tuple[tuple[StemFile, ...], StemFile]:
+def _write(desk: Desk, master: _Master, folder: Path) -> tuple[tuple[StemFile, ...], StemFile]:
     """Every stem and the bounce, measured as they are written."""
     ears = {name: _Ear() for name in (*desk.stems, None)}
     paths = {name: folder / f"{name or 'bounce'}.wav" for name in ears}
@@ -313,7 +256,7 @@ def _write(desk: _Desk, master: _Master, folder: Path) -> tuple[tuple[StemFile, 
     return tuple(files[stem] for stem in desk.stems), files[None]
 
 
-def _placements(desk: _Desk, stem: Stem | None, gain_db: float) -> tuple[Placement, ...]:
+def _placements(desk: Desk, stem: Stem | None, gain_db: float) -> tuple[Placement, ...]:
     voices = desk.lanes.get(stem, ()) if stem is not None else ()
     lift = gain_db + decibels(desk.generated_gain)
     return tuple(
