@@ -55,8 +55,8 @@ def parse(text: str, grumbles: Grumbles) -> otio.schema.Timeline:
 def _refuse_depth(text: str) -> None:
     """Before any reader recurses into it."""
     marks = np.frombuffer(_STRING.sub("", text).encode(), np.uint8)
-    steps = np.isin(marks, _OPEN).astype(np.int32) - np.isin(marks, _CLOSE)
-    deepest = int(steps.cumsum().max(initial=0))
+    steps = np.isin(marks, _OPEN).astype(np.int8) - np.isin(marks, _CLOSE)
+    deepest = int(steps.cumsum(dtype=np.int32).max(initial=0))
     if deepest > _DEPTH_AT_MOST:
         raise TimelineError(f"The timeline is nested {deepest} levels deep.", "Flatten some nests first.")
 
