@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
-from immersivaudio.bridge.client import Client, spawn_engine
+
+from immersivaudio.bridge.client import Client, Engine, spawn_engine
 
 
 def home() -> Path:
@@ -27,16 +28,16 @@ def connect(address: str, token: str = "", ca: Path | None = None) -> Iterator[C
         with Client(address, token=token, ca=ca) as client:
             yield client
         return
-    with (
-        tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder,
-        spawn_engine(_own_command(Path(folder))) as engine,
-        Client(engine.address) as client,
-    ):
+    with own_engine(home()) as engine, Client(engine.address) as client:
         yield client
 
 
-def _own_command(folder: Path) -> list[str]:
-    """An engine of our own, which may read what this user may read, behind a socket that only this user can open."""
-    address = f"unix:{folder / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
-    command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address]
-    return [*command, "--home", str(home()), "--root", str(Path(Path.cwd().anchor))]
+@contextlib.contextmanager
+def own_engine(state: Path) -> Iterator[Engine]:
+    """An engine that keeps its jobs and caches in ``state``, may read what this user may read, and listens where only
+    this user can reach it."""
+    with tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder:
+        address = f"unix:{Path(folder) / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
+        command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--home", str(state)]
+        with spawn_engine([*command, "--root", Path.cwd().anchor]) as engine:
+            yield engine

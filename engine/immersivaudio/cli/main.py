@@ -94,7 +94,22 @@ def _explain(error: Exception) -> int:
         )
         return 1
     _say(message, getattr(error, "hint", ""))
-    return int(getattr(error, "exit_code", 1))
+    return _exit_code(error)
+
+
+# What the bridge reports, by the names in bridge/errors.py; an engine's own reason counts before them.
+_CODES = {"EngineGoneError": 5, "BusyError": 5, "UnsupportedError": 5, "RefusedError": 2, "NotThereError": 3,
+          "NotAllowedError": 3, "StoppedError": 130, "TransferError": 4}  # fmt: skip
+
+
+def _exit_code(error: Exception) -> int:
+    from immersivaudio.engine import errors
+
+    reason = getattr(error, "reason", "")
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.EngineError) and kind.reason == reason:
+            return kind.exit_code
+    return _CODES.get(type(error).__name__, 1)
 
 
 def _say(message: str, hint: str = "") -> None:

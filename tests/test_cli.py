@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The command line as its user meets it: processes, exit codes, messages, files, and bad days."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from immersivaudio.engine import media
+from immersivaudio.engine.bwf import WavWriter
+
+COMMAND = [sys.executable, "-m", "immersivaudio"]
+
+
+def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture(scope="module")
+def scored(ball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scored")
+    done = call("score", ball, "-o", folder / "out.mp4")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "out.mp4")
+    return folder
+
+
+def test_score_gives_a_video_and_what_explains_it(scored: Path) -> None:
+    assert files(scored) == [
+        "out.files/ball.cues.json", "out.files/ball.manifest.json", "out.files/ball.report.html", "out.mp4"
+    ]  # fmt: skip
+
+
+def test_what_is_there_is_kept(scored: Path, ball: Path) -> None:
+    before = (scored / "out.mp4").read_bytes()
+    done = call("score", ball, "-o", scored / "out.mp4")
+    assert done.returncode == 4
+    assert "kept" in done.stderr
+    assert (scored / "out.mp4").read_bytes() == before
+    assert call("score", ball, "-o", scored / "out.mp4", "--overwrite", "-q").returncode == 0
+
+
+def test_spot_edit_score(ball: Path, tmp_path: Path) -> None:
+    """The way of working: spot, edit the sheet by hand, score the sheet."""
+    assert call("spot", ball, "-o", tmp_path / "cues.json").returncode == 0
+    sheet = json.loads((tmp_path / "cues.json").read_text())
+    sheet["cues"].append({"sound": "impact.glass", "start_s": 2.0, "duration_s": 1.0, "sync_s": [2.05]})
+    (tmp_path / "cues.json").write_text(json.dumps(sheet))
+    done = call("score", ball, "--cues", tmp_path / "cues.json", "-o", tmp_path / "stems", "--output", "stems")
+    assert done.returncode == 0, done.stderr
+    kept = json.loads((tmp_path / "stems/ball.cues.json").read_text())
+    assert "impact.glass" in [cue["sound"] for cue in kept["cues"]]
+    assert "ball.foley.wav" in files(tmp_path / "stems")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda sheet: sheet["cues"][0].update(gain_db="loud"), "gain_db"),
+        (lambda sheet: sheet["cues"][0].update(sound="windd"), "wind"),
+        (lambda sheet: sheet["cues"][0].update(start_s=-1), "start_s"),
+        (lambda sheet: sheet["cues"][0].update(colour="red"), "colour"),
+        (lambda sheet: sheet.update(cues={}), "cues"),
+    ],
+)
+def test_a_wrong_sheet_is_told_by_its_place(change, said: str, scored: Path, ball: Path, tmp_path: Path) -> None:
+    sheet = json.loads((scored / "out.files/ball.cues.json").read_text())
+    change(sheet)
+    (tmp_path / "cues.json").write_text(json.dumps(sheet))
+    done = call("score", ball, "--cues", tmp_path / "cues.json", "-o", tmp_path / "out.mp4")
+    assert done.returncode == 3, done.stderr
+    assert said in done.stderr
+    assert files(tmp_path) == ["cues.json"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "said"),
+    [
+        ("empty.mp4", b"", 3, "is empty"),
+        ("words.mp4", b"not a video " * 99, 3, "cannot be read"),
+        ("list.mp4", b"#EXTM3U\n/etc/passwd\n", 3, "playlist"),
+        ("broken.otio", b"{ not json", 3, "no OpenTimelineIO"),
+        ("other.otio", b'{"OTIO_SCHEMA": "Banana.1"}', 3, ""),
+        ("empty.otio", b"", 3, "empty"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_hint(name: str, content: bytes, code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = call("score", tmp_path / name, "-q")
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Try" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert files(tmp_path) == [name]
+
+
+def test_missing_input_and_wrong_words(ball: Path, tmp_path: Path) -> None:
+    assert "was not found" in call("score", tmp_path / "nothing.mp4").stderr
+    assert call("score", ball, "--loudness", "deafening").returncode == 2
+    assert call("score", ball, "-o", tmp_path / "out.banana").returncode == 2
+    assert call("score", ball, "-o", tmp_path / "no/such/folder/out.mp4").returncode == 4
+    assert call("nonsense").returncode == 2
+    assert files(tmp_path) == []
+
+
+def test_no_engine_there(ball: Path, tmp_path: Path) -> None:
+    done = call("score", ball, "-o", tmp_path / "out.mp4", "--engine", "127.0.0.1:9")
+    assert done.returncode == 5
+    assert "cannot be reached" in done.stderr
+
+
+def test_ctrl_c_cancels_and_leaves_nothing(tmp_path: Path, draw) -> None:
+    from conftest import ball_picture
+
+    long = draw(lambda at_s: ball_picture(at_s, (0.8, 1.6), (320, 180)), 40.0, Fraction(50), name="long")
+    command = [*COMMAND, "score", str(long), "-o", str(tmp_path / "out.mp4")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if "watching" in line)
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+        assert process.wait(timeout=30) == 130
+    assert "Cancelled" in rest
+    assert files(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written(ball: Path, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    done = call("score", ball, "-o", tmp_path / "out.mp4")
+    tmp_path.chmod(0o700)
+    assert done.returncode == 4
+
+
+def test_each_module_alone(ball: Path, scored: Path, tmp_path: Path) -> None:
+    seen = call("watch", ball)
+    assert seen.returncode == 0, seen.stderr
+    assert "shot" in seen.stdout
+    sheet = scored / "out.files/ball.cues.json"
+    assert call("perform", sheet, "-o", tmp_path / "takes").returncode == 0
+    assert call("mix", sheet, tmp_path / "takes", "-o", tmp_path / "stems").returncode == 0
+    bounce = next(path for path in (tmp_path / "stems").iterdir() if "bounce" in path.name or "mix" in path.name)
+    done = call("deliver", ball, bounce, "-o", tmp_path / "video.mov")
+    assert done.returncode == 0, done.stderr
+    assert media.probe(tmp_path / "video.mov").audio
+
+
+def test_one_sound_from_the_command_line(tmp_path: Path) -> None:
+    done = call("perform", "impact.metal", "-o", tmp_path / "clang.wav", "--seconds", "2", "-p", "strength=1")
+    assert done.returncode == 0, done.stderr
+    sound = np.concatenate(list(media.sound(tmp_path / "clang.wav", None)), axis=1)
+    assert sound.shape == (2, 96_000)
+    assert 0.2 < np.abs(sound).max() < 0.3
+    assert "knob" in call("perform", "wind", "-o", tmp_path / "x.wav", "-p", "banana=1").stderr
+    assert "sounds" in call("perform", "banana", "-o", tmp_path / "x.wav").stderr
+
+
+@pytest.mark.parametrize("kind", ["audio", "stems", "otio"])
+def test_every_kind_of_output(kind: str, ball: Path, tmp_path: Path) -> None:
+    out = tmp_path / {"audio": "out.flac", "stems": "out", "otio": "out.otio"}[kind]
+    done = call("score", ball, "-o", out, "-q")
+    assert done.returncode == 0, done.stderr
+    assert out.exists()
+    if kind == "otio":
+        import opentimelineio as otio
+
+        timeline = otio.adapters.read_from_file(str(out))
+        urls = [clip.media_reference.target_url for track in timeline.audio_tracks() for clip in track.find_clips()]
+        assert all(Path(url).is_file() for url in urls if "Immersivaudio" not in url)
+
+
+def test_sound_without_picture(tmp_path: Path) -> None:
+    with WavWriter(tmp_path / "only.wav") as writer:
+        writer.write(np.full((2, 48_000), 0.1, np.float32))
+    done = call("score", tmp_path / "only.wav")
+    assert done.returncode == 3
+    assert "no picture" in done.stderr
+
+
+def test_help_is_worth_reading() -> None:
+    for command in (
+        [],
+        ["score"],
+        ["spot"],
+        ["watch"],
+        ["perform"],
+        ["mix"],
+        ["deliver"],
+        ["serve"],
+        ["doctor"],
+        ["sounds"],
+    ):
+        done = call(*command, "--help")
+        assert done.returncode == 0
+        assert len(done.stdout) > 150
+
+
+def test_doctor_finds_the_main_job_fit() -> None:
+    done = call("doctor")
+    assert done.returncode == 0
+    assert "procedural" in done.stdout
+    assert "MISSING" not in done.stdout
