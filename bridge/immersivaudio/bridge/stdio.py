@@ -31,6 +31,7 @@ BRIDGE_FAILED = -32000
 UNKNOWN_METHOD = -32601
 NOT_JSON_RPC = -32600
 PATIENCE_S = 60.0
+_READER_PATIENCE_S = 1.0
 Answered = Callable[[Any, LinkError | None], None]
 
 
@@ -60,7 +61,8 @@ class Link:
             ) from None
         self._log = threading.Thread(target=self._read_log, daemon=True)
         self._log.start()
-        threading.Thread(target=self._read_answers, daemon=True).start()
+        self._answers = threading.Thread(target=self._read_answers, daemon=True)
+        self._answers.start()
 
     @property
     def alive(self) -> bool:
@@ -131,6 +133,10 @@ class Link:
             self._process.kill()
             self._process.wait()
         self._gone = True
+        for reader, stream in ((self._answers, self._process.stdout), (self._log, self._process.stderr)):
+            reader.join(_READER_PATIENCE_S)
+            if stream is not None and not reader.is_alive():
+                stream.close()
 
     def _wait(self, deadline: float) -> bool:
         try:
@@ -170,7 +176,7 @@ class Link:
             except ValueError:
                 self._said.append(line.decode(errors="replace"))
         self._process.wait()
-        self._log.join(1.0)
+        self._log.join(_READER_PATIENCE_S)
         self._inbox.put(None)
 
     def _read_log(self) -> None:
