@@ -108,7 +108,7 @@ def test_a_drive_is_a_cabin() -> None:
 def test_a_talking_head_gets_room_and_nothing_else() -> None:
     seen = [place("interior", 0, 10, 0.9), saw("level", 0, 10, verdict="dialogue")]
     seen += [saw("speech", 0.5, 4.0, 0.95), saw("speech", 4.3, 9.5, 0.95)]
-    seen += impacts([1.3, 6.2], sure=0.45)
+    seen += impacts([1.3, 6.2], sure=0.55)
     sheet = spot(edit_of(10), seen)
     assert sounds(sheet.cues) == {"room"}
     assert sheet.cues[0].gain_db < BY_ID["room"].level_db
@@ -134,7 +134,7 @@ def test_hammer_blows_fall_on_the_recorded_attacks() -> None:
 
 def test_a_contact_that_a_good_recording_lacks_is_only_suggested() -> None:
     blows = [0.5, 1.1, 1.9, 2.6]
-    seen = [*impacts([*blows, 1.5], sure=0.5), *(saw("onset", blow + 0.02, strength=0.8) for blow in blows)]
+    seen = [*impacts([*blows, 1.5], sure=0.8), *(saw("onset", blow + 0.02, strength=0.8) for blow in blows)]
     sheet = spot(edit_of(4), seen)
     assert [round(float(cue.sync_s[0]), 2) for cue in stem(sheet, Stem.FOLEY)] == [0.52, 1.12, 1.92, 2.62]
     assert [cue.sync_s[0] for cue in sheet.suggestions] == [tidy(1.5)]
@@ -172,6 +172,21 @@ def test_steps_are_one_cue_on_the_ground_that_is_seen() -> None:
 def test_even_blows_that_stay_in_place_are_no_steps() -> None:
     blows = [replace(one, box=(0.4, 0.4, 0.1, 0.1)) for one in impacts([1.0, 1.5, 2.0, 2.5, 3.0], track="a")]
     assert not any(cue.sound.startswith("footstep") for cue in spot(edit_of(5), blows).cues)
+
+
+def test_hands_that_gesture_strike_nothing() -> None:
+    hands = [
+        replace(one, box=(0.3 if index % 2 else 0.5, 0.6, 0.1, 0.1), values={**one.values, "track": str(index % 2)})
+        for index, one in enumerate(impacts([0.3, 0.7, 1.2, 1.5, 2.1, 2.4], sure=0.95))
+    ]
+    seen = [place("interior", 0, 3), saw("movement", 0, 3, level=0.3, area=0.03), *hands]
+    assert sounds(spot(edit_of(3), seen).cues) == {"room", "cloth"}
+
+
+def test_a_contact_in_a_kept_recording_that_is_quiet_there_is_doubted() -> None:
+    seen = [place("interior", 0, 5), saw("level", 0, 5, verdict="good"), *impacts([2.0], sure=0.8)]
+    assert not stem(spot(edit_of(5), seen), Stem.FOLEY)
+    assert stem(spot(edit_of(5), [*seen, saw("onset", 2.02, strength=0.5)]), Stem.FOLEY)
 
 
 def parking() -> list[Sighting]:

@@ -14,16 +14,17 @@ from fractions import Fraction
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
-from immersivaudio.engine.places import STRUCK_WORDS, named
+from immersivaudio.engine.places import AIR, STRUCK_WORDS, named
 from immersivaudio.engine.witness import Testimony, hear
 
 _LEAD_S = Fraction(1, 20)
 _TAIL_S = {"impact.metal": Fraction(5, 2), "impact.glass": Fraction(3, 2), "footstep": Fraction(2, 5)}
 _USUAL_TAIL_S = Fraction(4, 5)
 _REFRACTORY_S = Fraction(12, 100)
-_HEARD_BONUS, _UNHEARD_SHARE, _WATER_SHARE = 0.25, 0.45, 0.4
+_HEARD_BONUS, _LACKING_SHARE, _QUIET_THERE_SHARE, _WATER_SHARE = 0.25, 0.3, 0.4, 0.4
 _CUT_NEAR_S, _AT_CUT_SHARE = Fraction(15, 100), 0.4
 _PASSING, _PASSING_SHARE = 0.5, 0.5
+_HANDS_APART, _HANDS_TURNS, _GESTURE_SHARE = (0.1, 0.5), 2, 0.3
 _RHYTHM_FROM, _RHYTHM_TO, _RHYTHM_S = 0.2, 0.42, (0.25, 1.5)
 _STEP_S = (0.28, 0.85)
 _STEPS_AT_LEAST = 4
@@ -52,7 +53,8 @@ def contacts(view: View, scenes: Sequence[Scene], least_strength: float, descrip
     """Drafts for every contact; steps of one walk are one draft with many sync points."""
     testimony = hear(view)
     hits = [*_seen(view, testimony, scenes), *_only_heard(view, testimony, scenes)]
-    hits = _in_rhythm(_thinned([hit for hit in hits if hit.strength >= least_strength]))
+    hits = _without_gestures(_thinned([hit for hit in hits if hit.strength >= least_strength]))
+    hits = _in_rhythm(hits)
     walks, single = _walks(hits)
     for walk in walks:
         yield _steps(walk, description)
@@ -72,9 +74,11 @@ def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator
             sure, note = min(0.97, max(sure, 0.3) + _HEARD_BONUS), _timing(impact, onset)
         elif testimony.consistent:
             sure, note = (
-                sure * _UNHEARD_SHARE,
+                sure * _LACKING_SHARE,
                 ", but the recording has nothing there, though it has the other contacts",
             )
+        elif index in testimony.unheard:
+            sure, note = sure * _QUIET_THERE_SHARE, ", but nothing begins there in the recording, which stays"
         yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset, sure, note)
 
 
@@ -115,6 +119,37 @@ def _timing(impact: Sighting, onset: Sighting) -> str:
     return f", and the recording has the attack {abs(lag_ms):.0f} ms {side}, which sets the time"
 
 
+def _without_gestures(hits: Sequence[_Hit]) -> list[_Hit]:
+    """Where nothing is recorded, two things that stop in turn beside each other indoors are more likely the hands of
+    somebody who gestures or signs than tools."""
+    rows: list[_Hit] = []
+    for _, group in itertools.groupby(hits, key=lambda hit: hit.scene.span.start_s):
+        scene_hits = list(group)
+        gestures = _like_hands(scene_hits)
+        rows += [_doubted(hit) if gestures else hit for hit in scene_hits]
+    return rows
+
+
+def _like_hands(hits: Sequence[_Hit]) -> bool:
+    indoors = hits[0].scene.setting.indoor or hits[0].scene.setting is AIR
+    sides: dict[str, list[float]] = defaultdict(list)
+    for hit in hits:
+        if hit.sighting.box is not None:
+            sides[str(hit.sighting.values.get("track", ""))].append(_middle(hit.sighting.box))
+    pair = sorted(sides.values(), key=len)[-2:]
+    if not indoors or any(hit.onset for hit in hits) or len(pair) < 2 or len(pair[0]) < 2:
+        return False
+    apart = abs(statistics.median(pair[0]) - statistics.median(pair[1]))
+    order = [hit.sighting.values.get("track", "") for hit in hits]
+    turns = sum(before != after for before, after in itertools.pairwise(order))
+    return _HANDS_APART[0] <= apart <= _HANDS_APART[1] and turns >= _HANDS_TURNS
+
+
+def _doubted(hit: _Hit) -> _Hit:
+    note = ", but two things stop in turn beside each other, like the hands of somebody who gestures"
+    return replace(hit, confidence=_GESTURE_SHARE * hit.confidence, note=hit.note + note)
+
+
 def _in_rhythm(hits: Sequence[_Hit]) -> list[_Hit]:
     """Doubtful contacts that fall into the rhythm of the sure ones are believed a little more."""
     gaps = [float(after.at_s - before.at_s) for before, after in itertools.pairwise(hits)]
@@ -126,7 +161,7 @@ def _in_rhythm(hits: Sequence[_Hit]) -> list[_Hit]:
 
 
 def _fits_rhythm(hit: _Hit, sure: Sequence[float], usual: float) -> bool:
-    unsure = _RHYTHM_FROM <= hit.confidence < _RHYTHM_TO and "recording" not in hit.note
+    unsure = _RHYTHM_FROM <= hit.confidence < _RHYTHM_TO and not hit.note
     return unsure and any(
         bisect.bisect_left(sure, at - 0.2 * usual) < bisect.bisect_right(sure, at + 0.2 * usual)
         for at in (float(hit.at_s) - usual, float(hit.at_s) + usual)

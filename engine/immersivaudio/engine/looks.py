@@ -13,7 +13,7 @@ from fractions import Fraction
 from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span
 from immersivaudio.engine.places import AIR, KINDS, SETTINGS, WORDS, Setting, named
 
-_SEEN_SHARE = 0.2
+_SEEN_SHARE = 0.1
 _GRAIN_S = 1e-6
 _CLEAR = 0.35
 _SHORT_S = Fraction(3, 2)
@@ -21,7 +21,8 @@ _ALIKE = 0.85
 _CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "shake": 0.35}
 _SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
-_BEHIND_ALL = ("sky", "sand", "road")
+_BACKING_SHARE = 0.5
+_BEHIND_ALL = {"sky": 0.55, "sand": 0.55, "road": 0.8}
 
 
 def number(values: Mapping[str, ParamValue], key: str, default: float = 0.0) -> float:
@@ -270,7 +271,8 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     presence = {**look.presence, "travel": travel}
     ranked = sorted(((_score(setting, presence), setting) for setting in SETTINGS), key=lambda pair: -pair[0])
     (score, best), doubt = ranked[0], ""
-    confidence = look.sees(best.main)
+    backing = sum(max(0.0, weight) * presence.get(kind, 0.0) for kind, weight in best.support.items())
+    confidence = min(0.95, look.sees(best.main) + _BACKING_SHARE * backing)
     rival = max(best.rivals, key=look.sees, default="")
     if rival and look.sees(rival) > 0.8 * confidence > 0:
         doubt = f"{rival} is seen as well, which does not go with {best.words}"
@@ -290,5 +292,5 @@ def _score(setting: Setting, presence: Mapping[str, float]) -> float:
     backing = sum(weight * presence.get(kind, 0.0) for kind, weight in setting.support.items())
     against = sum(0.3 * presence.get(kind, 0.0) for kind in setting.rivals)
     # Sky and bare ground are behind everything: alone they make a place, beside anything else they do not.
-    commonness = 0.55 if setting.main in _BEHIND_ALL else 1.0
+    commonness = _BEHIND_ALL.get(setting.main, 1.0)
     return commonness * main + backing - against

@@ -122,7 +122,7 @@ def rustle(view: View, scenes: Sequence[Scene], taken: Sequence[Span], recorded:
 
 
 def _like_a_body(row: Sighting) -> bool:
-    return 0.01 <= number(row.values, "area") <= 0.6 and number(row.values, "level") > 0.05
+    return 0.01 <= number(row.values, "area") <= 0.2 and 0.05 < number(row.values, "level") <= 0.7
 
 
 def _cloth(row: Sighting, span: Span, scene: Scene, needed: float) -> Draft:

@@ -109,7 +109,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "road", "a road or paved ground", "road", {"city": 0.2, "sky": 0.05},
         (
-            Layer("city", -7.0, {"intensity": 0.25, "distance": 0.85}),
+            Layer("traffic", -4.0, {"intensity": 0.4, "distance": 0.5}, needs="sky"),
+            Layer("city", -7.0, {"intensity": 0.25, "distance": 0.85}, unless=("sky",)),
             Layer("wind", -9.0, {"intensity": 0.2, "distance": 0.6}, sparse=True),
         ),
         _OUTDOOR, surface="footstep.hard", struck="impact.stone",

@@ -24,13 +24,15 @@ _LEAST_MATCHES, _CONSISTENT = 3, 0.6
 class Testimony:
     """``partner`` gives the attack of an impact by its place in ``impacts``; ``lag_s`` is the constant lag of the sound
     behind the picture, None where there is none; ``consistent`` means that most attacks belong to visible contacts, so
-    a contact without an attack is doubtful and ``alone`` (attacks without a contact) are probably contacts too."""
+    a contact without an attack is doubtful and ``alone`` (attacks without a contact) are probably contacts too.
+    ``unheard`` are the impacts near which nothing at all begins, in a recording that is worth keeping."""
 
     impacts: tuple[Sighting, ...]
     partner: dict[int, Sighting]
     lag_s: float | None
     consistent: bool
     alone: tuple[Sighting, ...]
+    unheard: frozenset[int]
 
 
 def hear(view: View) -> Testimony:
@@ -51,7 +53,16 @@ def hear(view: View) -> Testimony:
             taken.add(j)
     consistent = len(taken) >= max(_LEAST_MATCHES, _CONSISTENT * len(onsets))
     alone = tuple(onset for j, onset in enumerate(onsets) if j not in taken)
-    return Testimony(impacts, partner, lag, consistent, alone)
+    return Testimony(impacts, partner, lag, consistent, alone, _unheard(view, seen_s))
+
+
+def _unheard(view: View, seen_s: Sequence[float]) -> frozenset[int]:
+    kept = any(row.values.get("verdict") in ("good", "dialogue", "music") for row in view.all("level"))
+    if not kept:
+        return frozenset()
+    heard_s = [float(row.span.start_s) for row in view.all("onset")]
+    near = {index for _, index, _ in _pairs(seen_s, heard_s, *_SEARCH_S)}
+    return frozenset(range(len(seen_s))) - near
 
 
 def lag_s(seen_s: Sequence[float], heard_s: Sequence[float]) -> float | None:
