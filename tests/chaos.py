@@ -56,10 +56,7 @@ class Chaos:
                 while self._report.kills < self._kills:
                     self._keep_busy(client)
                     engine = self._kill(engine, client)
-                for job_id in self._accepted:
-                    list(client.watch(job_id))
-                for watcher in self._watchers:
-                    watcher.join()
+                self._settle(client)
                 self._judge(client)
         finally:
             engine.close()
@@ -110,6 +107,16 @@ class Chaos:
                 if job.progress != progress or job.state > job_pb2.JOB_STATE_RUNNING:
                     return
             time.sleep(0.02)
+
+    def _settle(self, client: Client) -> None:
+        """Let what is left come to its end; what never does is told by the judgement, not by a hang."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while any(job.state <= job_pb2.JOB_STATE_RUNNING for job in client.list_jobs()):
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.05)
+        for watcher in self._watchers:
+            watcher.join(_PATIENCE_S)
 
     def _judge(self, client: Client) -> None:
         report = self._report
