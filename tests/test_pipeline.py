@@ -132,8 +132,36 @@ def test_the_original_is_laid_to_the_sample(tmp_path: Path) -> None:
     assert laid[673_000].tolist() == pytest.approx([0.25, 0.25], rel=1e-3)
 
 
+def test_channels_are_counted_through_all_streams(tmp_path: Path) -> None:
+    """Camera files with one mono stream a microphone: channel 1 is the second stream."""
+    import subprocess
+
+    source = tmp_path / "two.mov"
+    tones = [part for hz in (300, 3000) for part in ("-f", "lavfi", "-i", f"sine={hz}:r=48000:d=1")]
+    command = [
+        media.ffmpeg_binary(),
+        "-loglevel",
+        "error",
+        *tones,
+        "-map",
+        "0:a",
+        "-map",
+        "1:a",
+        "-c:a",
+        "pcm_s16le",
+        str(source),
+    ]
+    subprocess.run(command, check=True)
+    edit = conform.single(media.probe(source), "x")
+    for channels, expected in (((0,), (300, 300)), ((1,), (3000, 3000)), ((0, 1), (300, 3000))):
+        clip = replace(edit.clips[0], channels=channels)
+        original.lay(replace(edit, clips=(clip,)), tmp_path / "out.wav", lambda: False)
+        laid, _ = read_wav(tmp_path / "out.wav")
+        assert tuple(int(np.abs(np.fft.rfft(laid[:48_000, side])).argmax()) for side in (0, 1)) == expected
+
+
 class Player:
-    """A performer that plays a constant, or misbehaves as told; it counts how often it is asked."""
+    """A performer that plays a tone, or misbehaves as told; it counts how often it is asked."""
 
     def __init__(self, name: str = "player", fitness: float = 0.5, commercial: bool = True, fault: str = "") -> None:
         self.name, self.version, self._fitness, self._commercial, self.fault = name, "1", fitness, commercial, fault
@@ -155,7 +183,8 @@ class Player:
         count = brief.samples - 1 if self.fault == "short" else brief.samples
         level = {"silent": 0.0, "broken": np.nan}.get(self.fault, 0.1)
         for start in range(0, count, 48_000):
-            yield np.full((2, min(48_000, count - start)), level, np.float32)
+            at = np.arange(start, min(start + 48_000, count))
+            yield np.tile(level * np.sin(at * 0.0576), (2, 1)).astype(np.float32)
 
 
 CUES = tuple(

@@ -91,16 +91,32 @@ class _Voice:
     def _open(self) -> Iterator[Samples]:
         clip, path = self.clip, Path(self.clip.media or "")
         if clip.speed == 1:
-            return media.sound(path, clip.source, pick=clip.channels)
+            return _decoded(clip, path)
         if clip.speed == 0 or clip.source.duration_s > _MOST_WARPED_S:
             self.warnings.append(f"The retimed sound of {clip.name} was left out: it cannot be followed at its speed.")
             return iter(())
         return iter((_warped(clip, path, self.end - self.start),))
 
 
+def _decoded(clip: Clip, path: Path) -> Iterator[Samples]:
+    """The clip's channels (counted through all sound streams of the file) as float32 ``[2, n]`` blocks."""
+    homes = [(stream.index, inner) for stream in media.probe(path).audio for inner in range(stream.channels)]
+    wanted = [homes[channel] for channel in clip.channels if channel < len(homes)]
+    if not wanted:
+        yield from media.sound(path, clip.source)
+        return
+    (left, first), (right, last) = wanted[0], wanted[-1]
+    if left == right:
+        yield from media.sound(path, clip.source, stream=left, pick=(first, last))
+        return
+    sides = (media.sound(path, clip.source, stream=index, pick=(inner,)) for index, inner in (wanted[0], wanted[-1]))
+    for one, other in zip(*sides, strict=True):
+        yield np.stack([one[0], other[0]])
+
+
 def _warped(clip: Clip, path: Path, count: int) -> Samples:
     """A retimed clip as a tape machine plays it: pitch follows speed, backwards when ``speed`` is negative."""
-    whole = np.concatenate(list(media.sound(path, clip.source, pick=clip.channels)), axis=1)
+    whole = np.concatenate(list(_decoded(clip, path)), axis=1)
     if clip.speed < 0:
         whole = whole[:, ::-1]
     return resample(whole, count, axis=1).astype(np.float32) if whole.shape[1] else whole

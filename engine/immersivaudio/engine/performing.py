@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from immersivaudio.engine import __version__, plugins, sounds
-from immersivaudio.engine.bwf import WavWriter
+from immersivaudio.engine import __version__, gate, plugins, sounds
 from immersivaudio.engine.cue import Cue, Licence, Take, content_key, samples_at
-from immersivaudio.engine.errors import CancelledError, EngineError, ResultError, UnavailableError
+from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Brief, Performer
 
 _LOG = logging.getLogger(__name__)
-_INAUDIBLE = 10 ** (-80 / 20)
 Cancelled = Callable[[], bool]
 Report = Callable[[float, str], None]
 
@@ -106,15 +103,15 @@ def _one(
         said.append(f"{cue.id}: {cue.performer} is not here or not allowed; {candidates[0].name} performs instead.")
     for performer in candidates:
         try:
-            take, fresh = _cached(cue, performers.ready(performer), cache, cancelled)
-        except CancelledError:
+            take, fresh = _cached(cue, performer, performers, cache, cancelled, lenient=performer is candidates[-1])
+        except (CancelledError, OutputError):
             raise
         except EngineError as error:
             said.append(f"{cue.id}: {performer.name} gave nothing usable ({error.message})")
             continue
-        return take, fresh, said
+        return take, fresh, [*said, *(f"{cue.id}: {note}" for note in take.notes)]
     raise ResultError(
-        f"Nobody could perform the cue {cue.id} ({cue.sound}). {said[-1]}", "Mute the cue or change its sound."
+        f"Nobody could perform {cue.sound} (cue {cue.id}). {said[-1]}", "Mute the cue or change its sound."
     )
 
 
@@ -137,17 +134,20 @@ def take_key(cue: Cue, performer: Performer) -> str:
     return content_key("take", __version__, performer.name, performer.version, *parts)
 
 
-def _cached(cue: Cue, performer: Performer, cache: Path, cancelled: Cancelled) -> tuple[Take, bool]:
+def _cached(
+    cue: Cue, performer: Performer, performers: Performers, cache: Path, cancelled: Cancelled, *, lenient: bool
+) -> tuple[Take, bool]:
     key = take_key(cue, performer)
     folder = cache / "takes" / key[:2]
     wav, card = folder / f"{key}.wav", folder / f"{key}.json"
     if (known := _load(card, wav, cue)) is not None:
         return known, False
     folder.mkdir(parents=True, exist_ok=True)
-    peak = _record(Brief(cue, samples_at(cue.span.duration_s), cancelled), performer, wav)
-    take = Take(cue.id, key, str(wav), samples_at(cue.span.duration_s), performer.name, performer.version, cue.seed,
-                performer.licence(), peak)  # fmt: skip
-    partial = card.with_suffix(".partial")
+    brief = Brief(cue, samples_at(cue.span.duration_s), cancelled)
+    done = gate.perform_gated([performer], brief, wav, performers.ready, lenient=lenient)
+    take = Take(cue.id, key, str(wav), done.samples, performer.name, performer.version, done.seed,
+                performer.licence(), done.peak, done.notes)  # fmt: skip
+    partial = card.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(asdict(take)))
     partial.replace(card)
     return take, True
@@ -161,21 +161,3 @@ def _load(card: Path, wav: Path, cue: Cue) -> Take | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return Take(**{**row, "cue_id": cue.id, "path": str(wav)}) if wav.is_file() else None
-
-
-def _record(brief: Brief, performer: Performer, wav: Path) -> float:
-    """Write the performance to ``wav`` and give its sample peak; a silent, short or broken one is refused."""
-    peak = 0.0
-    with WavWriter(wav) as writer:
-        for block in performer.perform(brief):
-            if brief.cancelled():
-                raise CancelledError("Cancelled.")
-            if not np.isfinite(block).all():
-                raise ResultError(f"{performer.name} gave numbers that are no sound.")
-            peak = max(peak, float(np.abs(block).max(initial=0.0)))
-            writer.write(block)
-        if writer.samples != brief.samples:
-            raise ResultError(f"{performer.name} gave {writer.samples} samples instead of {brief.samples}.")
-        if peak < _INAUDIBLE:
-            raise ResultError(f"{performer.name} gave silence.")
-    return peak

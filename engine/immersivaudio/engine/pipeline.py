@@ -115,7 +115,7 @@ class _Job:
 
     def conform(self) -> tuple[Edit, Any]:
         self.stage("conform")
-        edit, timeline = _edit_of(self.request)
+        edit, timeline = _edit_of(self.request, self.workspace.scratch)
         self.warn(*edit.warnings)
         if self.request.sheet is None and not edit.picture and self.request.effect != "sfx":
             raise _nothing_to_see(edit)
@@ -128,7 +128,7 @@ class _Job:
             return None, ()
         path = self.workspace.scratch / "original.wav"
         self.warn(*original.lay(edit, path, self.cancelled))
-        report(0.5)
+        report(0.5, "")
         heard, said = watching.listen(edit, path, _watchers(), self.workspace.cache, self.cancelled)
         self.warn(*said)
         return path, tuple(heard)
@@ -178,7 +178,7 @@ class _Job:
         options = mixing.MixOptions(wish.loudness, wish.mix, keep)
         folder = self.workspace.scratch / "mix"
         folder.mkdir(parents=True, exist_ok=True)
-        mixed = mixing.mix(sheet, takes, sound, options, folder, self.cancelled, report)
+        mixed = mixing.mix(sheet, takes, sound, options, folder, self.cancelled, lambda done: report(done, ""))
         self.warn(*mixed.warnings)
         return mixed
 
@@ -206,11 +206,11 @@ def _performers() -> performing.Performers:
     return performing.Performers.load()
 
 
-def _edit_of(request: ScoreRequest) -> tuple[Edit, Any]:
+def _edit_of(request: ScoreRequest, scratch: Path) -> tuple[Edit, Any]:
     if request.media is not None:
         return conform.single(media.probe(request.media), request.name or request.media.stem), None
     if request.timeline is not None:
-        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request))
+        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request), scratch)
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.timeline_json:
         timeline, edit = conform.from_json(
