@@ -108,7 +108,7 @@ def test_a_drive_is_a_cabin() -> None:
 def test_a_talking_head_gets_room_and_nothing_else() -> None:
     seen = [place("interior", 0, 10, 0.9), saw("level", 0, 10, verdict="dialogue")]
     seen += [saw("speech", 0.5, 4.0, 0.95), saw("speech", 4.3, 9.5, 0.95)]
-    seen += impacts([1.3, 6.2], sure=0.55)
+    seen += impacts([1.3, 6.2], sure=0.7)
     sheet = spot(edit_of(10), seen)
     assert sounds(sheet.cues) == {"room"}
     assert sheet.cues[0].gain_db < BY_ID["room"].level_db
@@ -148,7 +148,7 @@ def test_a_blow_that_the_eyes_missed_is_heard() -> None:
 
 
 def test_attacks_of_speech_are_no_witness() -> None:
-    seen = [saw("speech", 0, 4, 0.9), *impacts([1.0, 2.0, 3.0], sure=0.7)]
+    seen = [saw("speech", 0, 4, 0.9), *impacts([1.0, 2.0, 3.0], sure=0.9)]
     seen += [saw("onset", moment + 0.06, strength=0.9) for moment in (1.0, 2.0, 3.0)]
     foley = stem(spot(edit_of(4), seen), Stem.FOLEY)
     assert [float(cue.sync_s[0]) for cue in foley] == [1.0, 2.0, 3.0]

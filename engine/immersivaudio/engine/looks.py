@@ -21,7 +21,7 @@ _ALIKE = 0.85
 _CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "shake": 0.35}
 _SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
-_BACKING_SHARE = 0.5
+_BACKING_SHARE, _LITTLE_BACKING = 0.8, 0.1
 _BEHIND_ALL = {"sky": 0.55, "sand": 0.55, "road": 0.8}
 
 
@@ -273,6 +273,8 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     (score, best), doubt = ranked[0], ""
     backing = sum(max(0.0, weight) * presence.get(kind, 0.0) for kind, weight in best.support.items())
     confidence = min(0.95, look.sees(best.main) + _BACKING_SHARE * backing)
+    if backing < _LITTLE_BACKING and look.sees(best.main) < 0.5:
+        confidence *= best.lonely_share
     rival = max(best.rivals, key=look.sees, default="")
     if rival and look.sees(rival) > 0.8 * confidence > 0:
         doubt = f"{rival} is seen as well, which does not go with {best.words}"
@@ -280,6 +282,9 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     if best.main in _BEHIND_ALL and look.share.get("unknown", 0.0) > look.share.get(best.main, 0.0):
         doubt = doubt or f"most of the picture is not {best.main}"
         confidence *= 0.6
+    elif look.sees("unknown") > look.sees(best.main):
+        doubt = doubt or f"most of the picture could not be told, and only some of it looks like {best.words}"
+        confidence *= 0.7
     if score <= 0 or confidence < 0.25:
         return AIR, max(look.sees("unknown"), 0.3), doubt or "nothing tells what place it is"
     return best, confidence, doubt

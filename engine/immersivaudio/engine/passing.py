@@ -127,7 +127,7 @@ def _like_a_body(row: Sighting) -> bool:
 
 def _cloth(row: Sighting, span: Span, scene: Scene, needed: float) -> Draft:
     level = number(row.values, "level", 0.3)
-    indoors = 0.75 if scene.setting.indoor else 0.55
+    indoors = 0.75 if scene.setting.indoor else 0.35
     return Draft(
         "cloth",
         span,

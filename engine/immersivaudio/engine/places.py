@@ -28,7 +28,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A kind of place: which kinds speak for it, what is heard there, on what one walks, what one strikes."""
+    """A kind of place: which kinds speak for it, what is heard there, on what one walks, what one strikes.
+
+    ``lonely_share`` of its confidence is left where it is seen weakly and nothing that goes with it is."""
 
     id: str
     words: str
@@ -39,6 +41,7 @@ class Setting:
     surface: str = "footstep.hard"
     struck: str = "impact.soft"
     indoor: bool = False
+    lonely_share: float = 1.0
 
 
 _OUTDOOR = ("interior", "underwater")
@@ -58,7 +61,7 @@ SETTINGS: tuple[Setting, ...] = (
             Layer("wind", -5.0, {"intensity": 0.4, "distance": 0.4}, unless=("aerial",), sparse=True),
             Layer("wind", 0.0, {"intensity": 0.6, "distance": 0.2}, needs="aerial"),
         ),
-        ("interior", "underwater", "road"), surface="footstep.gravel",
+        ("interior", "underwater", "road"), surface="footstep.gravel", lonely_share=0.7,
     ),
     Setting(
         "waterside", "running or standing water", "water", {"vegetation": 0.2},

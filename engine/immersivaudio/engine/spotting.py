@@ -19,7 +19,7 @@ from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 
-_SURE_IN_SPEECH = 0.6
+_SURE_IN_SPEECH = 0.8
 _WORTH_SUGGESTING = 0.2
 _ROOM_FOR_ORIGINAL: dict[str, tuple[float, str]] = {
     "dialogue": (-4.0, "; lower and sparse, because the recording is dialogue"),

@@ -61,7 +61,7 @@ def _unheard(view: View, seen_s: Sequence[float]) -> frozenset[int]:
     if not kept:
         return frozenset()
     heard_s = [float(row.span.start_s) for row in view.all("onset")]
-    near = {index for _, index, _ in _pairs(seen_s, heard_s, *_SEARCH_S)}
+    near = {index for _, index, _ in _pairs(seen_s, heard_s, _EARLY_S, _LATE_S)}
     return frozenset(range(len(seen_s))) - near
 
 
