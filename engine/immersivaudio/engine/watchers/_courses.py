@@ -91,12 +91,18 @@ class Courses:
 
 
 def _blobs(step: Step) -> list[Blob]:
+    """Pieces of motion, those that go one way apart from those that come towards them."""
     height, width = step.speed.shape
-    small = cv2.resize(step.speed, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    mask = cv2.morphologyEx((small > _MOVING).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
-    order = [int(i) + 1 for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:8]]
-    found = [_blob(step.velocity, labels, i, stats[i], centres[i]) for i in order]
+    small = cv2.resize(step.velocity, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    speed = cv2.magnitude(small[..., 0], small[..., 1])
+    axis = int(np.abs(small[..., 1]).sum() > np.abs(small[..., 0]).sum())
+    found: list[Blob] = []
+    for way in (1.0, -1.0):
+        mask = ((speed > _MOVING) & (way * small[..., axis] > 0)).astype(np.uint8)
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+        count, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
+        order = [int(i) + 1 for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:6]]
+        found += [_blob(step.velocity, labels, i, stats[i], centres[i]) for i in order]
     return [blob for blob in found if blob.area >= _LEAST_AREA]
 
 

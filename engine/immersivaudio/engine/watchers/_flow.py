@@ -22,7 +22,7 @@ Grey = NDArray[np.uint8]
 WIDTH = 192
 FLOOR = 0.06
 _SAME = 0.15
-_MOST_REPEATS = 2
+_MOST_REPEATS = 3
 _STEADY = 1e-4 * np.eye(4)
 
 
@@ -93,7 +93,7 @@ class Flow:
         pixels = cv2.resize(raw, (after.shape[1], after.shape[0]), interpolation=cv2.INTER_AREA)
         unmoved, moved = cv2.absdiff(before, after), _difference(before, after, pixels / 2)
         self._half = after
-        if _is_cut(unmoved, moved):
+        if _is_cut(before, after, unmoved, moved):
             return None
         self._intervals = [*self._intervals[-11:], max(1e-3, now - self._time_s)]
         camera, followed, fit = _camera(pixels * per_second)
@@ -118,10 +118,16 @@ class Flow:
         )
 
 
-def _is_cut(unmoved: Floats, moved: Floats) -> bool:
-    """Most of the picture changed a good deal and no flow explains it."""
+def _is_cut(before: Floats, after: Floats, unmoved: Floats, moved: Floats) -> bool:
+    """Most of the picture changed a good deal, and no flow explains it or the layout is another one."""
     changed = unmoved > 12.0
-    return float(changed.mean()) > 0.45 and float(moved[changed].mean()) > 0.6 * float(unmoved[changed].mean())
+    if float(changed.mean()) <= 0.45:
+        return False
+    if float(moved[changed].mean()) > 0.6 * float(unmoved[changed].mean()):
+        return True
+    one, other = (cv2.resize(half, (16, 9), interpolation=cv2.INTER_AREA).ravel() for half in (before, after))
+    one, other = one - one.mean(), other - other.mean()
+    return float(one @ other) < 0.5 * float(np.sqrt((one @ one) * (other @ other)))
 
 
 def _halved(grey: Grey) -> Floats:

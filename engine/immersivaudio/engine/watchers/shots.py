@@ -8,6 +8,7 @@ the middle of it is the mean of its two ends, pixel by pixel, which no pan, walk
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,10 +26,12 @@ _WIDTH = 192
 _THUMB = (32, 18)
 _HUES, _LUMAS = 12, 16
 _FLASH_S = 0.35
-_DISSOLVE_S = 2.0
+_AHEAD_S = Fraction(1)
+_DISSOLVE_APART_S = Fraction(1)
 _AROUND = 8
 _HARD = 0.30
-_DISSOLVE_DEPTH = 0.09
+_DISSOLVE_DEPTH = 0.07
+_LEAST_BLEND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,18 @@ def _histogram(hsv: NDArray[np.uint8]) -> Floats:
 def change(one: Look, other: Look) -> float:
     """How unlike two frames are, 0 (same) to 1: colours and layout must both have changed to count fully."""
     colours = 0.5 * float(np.abs(one.histogram - other.histogram).sum())
-    layout = 0.5 * (1.0 - float(one.layout @ other.layout) / max(1e-6, _norm(one.layout) * _norm(other.layout)))
+    alike = likeness(one, other)
+    layout = 0.5 * (1.0 - alike)
     pixels = min(1.0, 4.0 * float(np.abs(one.thumb - other.thumb).mean()))
     visible = min(1.0, 8.0 * max(one.spread, other.spread))
-    return float(
-        (np.clip(colours, 0, 1) * np.clip(pixels, 0, 1)) ** 0.5 * (0.4 + 0.6 * min(1.0, 2.0 * layout)) * visible
-    )
+    both = float((min(1.0, colours) * pixels) ** 0.5 * (0.4 + 0.6 * min(1.0, 2.0 * layout)))
+    elsewhere = 0.6 * float(np.clip((0.5 - alike) / 0.5, 0.0, 1.0)) * pixels
+    return max(both, elsewhere if min(one.spread, other.spread) > 0.03 else 0.0) * visible
+
+
+def likeness(one: Look, other: Look) -> float:
+    """Correlation of the two layouts, whatever their brightness and contrast."""
+    return float(one.layout @ other.layout) / max(1e-6, _norm(one.layout) * _norm(other.layout))
 
 
 def _norm(vector: Floats) -> float:
@@ -98,52 +107,100 @@ def _norm(vector: Floats) -> float:
 
 @dataclass(slots=True)
 class _Session:
+    """Holds the looks of the last seconds only; each is judged once what follows it is known."""
+
     clip: Clip
     looks: list[Look] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
-    seen: int = 0
+    lumas: list[tuple[Fraction, float]] = field(default_factory=list)
+    judged: int = 0
 
     def see(self, frame: Frame) -> None:
         look = look_at(frame)
         self.steps.append(change(self.looks[-1], look) if self.looks else 0.0)
         self.looks.append(look)
+        self.lumas.append((look.time_s, look.luma))
+        self._judge(look.time_s - _AHEAD_S)
+        if len(self.looks) > 2 and look.time_s - self.looks[0].time_s > 3 * _AHEAD_S and self.judged > 1:
+            del self.looks[0], self.steps[0]
+            self.judged -= 1
 
     def finish(self) -> Sequence[Sighting]:
-        if not self.looks:
+        if not self.lumas:
             return ()
-        cuts = [Cut(self.looks[0].time_s, "start", 1.0), *_hard_cuts(self.looks, self.steps)]
-        return [*_shots(cuts, self.looks, self.clip)]
+        self._judge(self.lumas[-1][0])
+        return _shots([Cut(self.lumas[0][0], "start", 1.0), *self.cuts], self.lumas, self.clip)
 
+    def _judge(self, until_s: Fraction) -> None:
+        while self.judged < len(self.looks) and self.looks[self.judged].time_s <= until_s:
+            if self.judged > 0:
+                self._weigh(self.judged)
+            self.judged += 1
 
-def _hard_cuts(looks: Sequence[Look], steps: Sequence[float]) -> list[Cut]:
-    found: list[Cut] = []
-    for i in range(1, len(looks)):
-        confidence = _hardness(looks, steps, i)
-        if confidence > 0:
-            found.append(Cut(looks[i].time_s, "hard", confidence))
-    return found
+    def _weigh(self, i: int) -> None:
+        time = self.looks[i].time_s
+        hard = _hardness(self.looks, self.steps, i)
+        if hard > 0:
+            self.cuts = [c for c in self.cuts if c.kind == "hard" or time - c.time_s > _DISSOLVE_APART_S]
+            self.cuts.append(Cut(time, "hard", hard))
+            return
+        blend = _blend(self.looks, i)
+        if blend < _LEAST_BLEND or any(time - c.time_s < _DISSOLVE_APART_S and c.kind == "hard" for c in self.cuts):
+            return
+        near = [c for c in self.cuts if time - c.time_s < _DISSOLVE_APART_S]
+        if not near or near[-1].confidence < blend:
+            self.cuts = [c for c in self.cuts if c not in near]
+            self.cuts.append(Cut(time, "dissolve", blend))
 
 
 def _hardness(looks: Sequence[Look], steps: Sequence[float], i: int) -> float:
     """0 where frame ``i`` opens no shot, else how surely it does."""
     around = [steps[j] for j in range(max(1, i - _AROUND), min(len(steps), i + _AROUND + 1)) if j != i]
     usual = sorted(around)[int(0.75 * len(around))] if around else 0.0
-    if steps[i] < _HARD + 1.5 * usual or any(s > steps[i] for s in around[-_AROUND:][:1]):
+    if steps[i] < _HARD + 1.5 * usual:
         return 0.0
-    before = looks[max(0, i - 2)]
-    later = [look for look in looks[i + 1 : i + 60] if look.time_s - looks[i].time_s <= _FLASH_S]
-    if later and min(change(before, look) for look in later) < 0.5 * steps[i]:
+    now = looks[i].time_s
+    later = [look for look in looks[i + 1 :] if look.time_s - now <= _FLASH_S]
+    earlier = [look for look in looks[: max(0, i - 1)] if now - look.time_s <= _FLASH_S]
+    back = [change(looks[i - 1], look) for look in later] + [change(look, looks[i]) for look in earlier]
+    if back and min(back) < 0.5 * steps[i]:
         return 0.0
-    return min(1.0, 0.5 + (steps[i] - usual - _HARD))
+    return float(np.clip(0.5 + (steps[i] - usual - _HARD), 0.5, 1.0))
 
 
-def _shots(cuts: Sequence[Cut], looks: Sequence[Look], clip: Clip) -> list[Sighting]:
-    ends = [cut.time_s for cut in cuts[1:]] + [max(clip.source.end_s, looks[-1].time_s)]
+def _blend(looks: Sequence[Look], i: int) -> float:
+    """How surely frame ``i`` is the middle of a dissolve: it and its quarters are mixtures of two unlike ends."""
+    best = 0.0
+    for reach_s in (Fraction(1, 4), Fraction(1, 2), Fraction(9, 10)):
+        parts = [_look_near(looks, looks[i].time_s + reach_s * k / 2) for k in (-2, -1, 1, 2)]
+        if None in parts:
+            continue
+        start, early, late, end = (part for part in parts if part is not None)
+        apart = float(np.abs(end.thumb - start.thumb).mean())
+        everywhere = float((np.abs(end.thumb - start.thumb) > 0.03).mean()) > 0.6
+        if apart < _DISSOLVE_DEPTH or not everywhere or likeness(start, end) > 0.6:
+            continue
+        if min(start.spread, end.spread) < 0.02:
+            continue
+        mixes = ((early, 0.25), (looks[i], 0.5), (late, 0.75))
+        off = max(float(np.abs(m.thumb - (1 - w) * start.thumb - w * end.thumb).mean()) for m, w in mixes)
+        best = max(best, (0.22 - off / apart) / 0.22)
+    return best
+
+
+def _look_near(looks: Sequence[Look], time_s: Fraction) -> Look | None:
+    at = bisect_left(looks, time_s, key=lambda look: look.time_s)
+    near = [look for look in looks[max(0, at - 1) : at + 1] if abs(look.time_s - time_s) < Fraction(1, 10)]
+    return min(near, key=lambda look: abs(look.time_s - time_s), default=None)
+
+
+def _shots(cuts: Sequence[Cut], lumas: Sequence[tuple[Fraction, float]], clip: Clip) -> list[Sighting]:
+    ends = [cut.time_s for cut in cuts[1:]] + [max(clip.source.end_s, lumas[-1][0])]
     shots = []
     for cut, end in zip(cuts, ends, strict=True):
-        lumas = [look.luma for look in looks if cut.time_s <= look.time_s < end] or [0.0]
-        values: dict[str, float | str] = {"cut": cut.kind, "brightness": round(float(np.mean(lumas)), 4)}
+        inside = [luma for time, luma in lumas if cut.time_s <= time < end] or [0.0]
+        values: dict[str, float | str] = {"cut": cut.kind, "brightness": round(float(np.mean(inside)), 4)}
         start = clip.source.start_s if cut.kind == "start" else cut.time_s
         span = Span.between(tidy(start), tidy(end))
         shots.append(Sighting("shots", "shot", span, round(cut.confidence, 3), values=values))
@@ -152,7 +209,7 @@ def _shots(cuts: Sequence[Cut], looks: Sequence[Look], clip: Clip) -> list[Sight
 
 class _Shots:
     name = "shots"
-    version = "1"
+    version = "2"
     wish = FrameWish(_WIDTH, 30.0)
 
     def available(self) -> str:

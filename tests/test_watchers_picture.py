@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Eyes without models: cuts, contacts, passes and places, on drawn pictures and, where they are there, on real ones."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from immersivaudio.engine import plugins
+from immersivaudio.engine.cue import Clip, Sighting, Span
+from immersivaudio.engine.watchers import Frame
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+import _onsets
+import _pictures
+import _scenes
+
+SHARED = Path(__file__).parents[2] / "shared"
+VIDEO = SHARED / "media" / "video"
+needs_shared = pytest.mark.skipif(not VIDEO.is_dir(), reason="the shared test media are not beside the repository")
+
+
+def watch(name: str, frames: Iterable[Frame], lasting_s: Fraction) -> list[Sighting]:
+    watcher = plugins.create("watchers", name)
+    watcher.setup()
+    span = Span(Fraction(0), lasting_s)
+    session = watcher.open(Clip("c1", "drawn", "video", 0, None, span, span))
+    for frame in frames:
+        session.see(frame)
+    return list(session.finish())
+
+
+@cache
+def footage(name: str) -> tuple[Frame, ...]:
+    """A real clip at 192 pixels, on its own clock."""
+    reader = cv2.VideoCapture(str(VIDEO / name))
+    reader.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+    rate = Fraction(reader.get(cv2.CAP_PROP_FPS)).limit_denominator(1001)
+    frames: list[Frame] = []
+    while True:
+        more, picture = reader.read()
+        if not more:
+            break
+        size = (192, round(192 * picture.shape[0] / picture.shape[1]))
+        small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        frames.append(Frame(len(frames) / rate, cv2.cvtColor(small, cv2.COLOR_BGR2RGB)))
+    assert frames, f"{name} decoded to nothing"
+    return tuple(frames)
+
+
+def watch_footage(watcher: str, name: str) -> list[Sighting]:
+    frames = footage(name)
+    return watch(watcher, frames, frames[-1].time_s + frames[1].time_s)
+
+
+def impacts(sightings: Iterable[Sighting], least: float = 0.5) -> list[float]:
+    return [float(s.span.start_s) for s in sightings if s.label == "impact" and s.confidence >= least]
+
+
+def shots(sightings: Iterable[Sighting]) -> list[tuple[float, str]]:
+    return [(float(s.span.start_s), str(s.values["cut"])) for s in sightings if s.label == "shot"]
+
+
+def painted(pictures: Iterable[np.ndarray], rate: int = 25, noise: float = 2.0) -> Iterator[Frame]:
+    random = np.random.default_rng(0)
+    for index, picture in enumerate(pictures):
+        noisy = picture + random.normal(0, noise, picture.shape)
+        yield Frame(Fraction(index, rate), np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def view(seed: int) -> np.ndarray:
+    """A picture of its own layout and colours."""
+    random = np.random.default_rng(seed)
+    coarse = cv2.resize(random.random((5, 8, 3), np.float32), (192, 108), interpolation=cv2.INTER_CUBIC)
+    return np.clip(220 * coarse * random.uniform(0.4, 1.1, 3), 0, 255)
+
+
+# shots
+
+
+def test_hard_cuts_are_found_at_their_very_frame() -> None:
+    pictures = [view(1)] * 30 + [view(2)] * 41 + [view(3)] * 29
+    found = shots(watch("shots", painted(pictures), Fraction(4)))
+    assert found == [(0.0, "start"), (1.2, "hard"), (2.84, "hard")]
+
+
+def test_shots_cover_the_clip_without_gaps() -> None:
+    pictures = [view(1)] * 30 + [view(2)] * 41 + [view(3)] * 29
+    found = [s for s in watch("shots", painted(pictures), Fraction(4)) if s.label == "shot"]
+    assert found[0].span.start_s == 0 and found[-1].span.end_s == 4
+    assert all(a.span.end_s == b.span.start_s for a, b in pairwise(found))
+
+
+def test_a_flash_is_no_cut() -> None:
+    pictures = [view(1)] * 40 + [np.full((108, 192, 3), 250.0)] * 2 + [view(1)] * 40
+    assert len(shots(watch("shots", painted(pictures), Fraction(82, 25)))) == 1
+
+
+def test_a_fade_out_is_no_cut() -> None:
+    pictures = [view(1)] * 30 + [view(1) * (1 - i / 25) for i in range(26)] + [view(1) * 0] * 20
+    assert len(shots(watch("shots", painted(pictures), Fraction(76, 25)))) == 1
+
+
+def test_a_whip_pan_is_no_cut() -> None:
+    wall = np.tile(_pictures.background(2, 60), (1, 6, 1))
+    pictures = [wall[20:128, 12 * i : 12 * i + 192] for i in range(60)]
+    assert len(shots(watch("shots", painted(pictures), Fraction(60, 25)))) == 1
+
+
+def test_a_dissolve_is_found_at_its_middle() -> None:
+    mixed = [view(1) * (1 - i / 24) + view(2) * i / 24 for i in range(25)]
+    found = shots(watch("shots", painted([view(1)] * 50 + mixed + [view(2)] * 50), Fraction(5)))
+    assert [kind for _, kind in found] == ["start", "dissolve"]
+    assert found[1][0] == pytest.approx(62 / 25, abs=0.25)
+
+
+# contacts
+
+
+@pytest.mark.parametrize("rate", [15, 24, 30, 60])
+@pytest.mark.parametrize("scene", [_pictures.ball, _pictures.hammer, _pictures.kicked], ids=lambda s: s.__name__)
+def test_contacts_are_found_in_time(scene, rate: int) -> None:
+    drawn = scene()
+    found = watch("motion", _pictures.film(drawn, _pictures.Shot(Fraction(rate))), Fraction(6))
+    result = _onsets.agree(impacts(found, 0.3), drawn.contacts_s)
+    assert result.recall >= 0.7 and result.precision >= 0.7
+    assert abs(result.lag_s) <= max(0.035, 0.6 / rate)
+
+
+def test_contacts_are_found_in_a_shaky_noisy_picture() -> None:
+    drawn = _pictures.ball()
+    found = watch("motion", _pictures.film(drawn, _pictures.Shot(Fraction(25), shake=3, noise=6)), Fraction(6))
+    assert _onsets.agree(impacts(found, 0.3), drawn.contacts_s).f1 >= 0.6
+
+
+@pytest.mark.parametrize("scene", [_pictures.tree, _pictures.empty, _pictures.traffic], ids=lambda s: s.__name__)
+def test_nothing_is_struck_where_nothing_is_struck(scene) -> None:
+    found = watch("motion", _pictures.film(scene(), _pictures.Shot(Fraction(25), shake=3)), Fraction(6))
+    assert len(impacts(found)) <= 1
+
+
+def test_a_pan_is_the_cameras_and_no_impact() -> None:
+    found = watch("motion", _pictures.film(_pictures.empty(), _pictures.Shot(Fraction(25), pan=18)), Fraction(6))
+    assert impacts(found) == []
+    longest = max((s for s in found if s.label == "camera"), key=lambda s: s.span.duration_s)
+    assert longest.values["kind"] == "pan"
+    assert longest.values["dx"] == pytest.approx(-18 / 192, rel=0.2)
+
+
+def test_sensor_noise_is_stillness() -> None:
+    found = watch("motion", painted([view(4)] * 75, noise=3), Fraction(3))
+    assert impacts(found, 0.1) == []
+    assert sum(s.span.duration_s for s in found if s.label == "still") > 2
+
+
+def test_a_cut_is_no_impact() -> None:
+    found = watch("motion", painted([view(1)] * 30 + [view(2)] * 30), Fraction(60, 25))
+    assert impacts(found, 0.2) == []
+
+
+def test_repeated_frames_do_not_brake_anything() -> None:
+    crossing = _scenes.crossed(3)
+    found = watch("motion", _pictures.film(crossing, _pictures.Shot(Fraction(30), repeat=2)), Fraction(6))
+    assert len(impacts(found)) <= 1
+
+
+def test_something_that_crosses_is_one_pass() -> None:
+    def draw(canvas: np.ndarray, t: float) -> None:
+        cv2.rectangle(canvas, (int(-50 + 70 * t), 40), (int(-6 + 70 * t), 70), (30, 40, 200), -1)
+        cv2.rectangle(canvas, (int(-40 + 70 * t), 46), (int(-20 + 70 * t), 58), (220, 220, 220), -1)
+
+    scene = _pictures.Scene("car", draw, ())
+    passes = [s for s in watch("motion", _pictures.film(scene), Fraction(6)) if s.label == "passby"]
+    assert len(passes) == 1
+    values = passes[0].values
+    assert float(values["from_x"]) < 0.25 and float(values["to_x"]) > 0.75
+    assert float(values["closest_s"]) == pytest.approx(124 / 70, abs=0.35)
+
+
+def test_impacts_say_what_spotting_needs() -> None:
+    found = watch("motion", _pictures.film(_pictures.ball()), Fraction(6))
+    best = max((s for s in found if s.label == "impact"), key=lambda s: s.confidence)
+    assert {"strength", "speed", "direction", "size", "track", "period_s", "sharpness"} <= set(best.values)
+    assert best.box is not None and best.values["direction"] == "down" and best.span.duration_s == 0
+
+
+# places
+
+
+def kinds(sightings: Iterable[Sighting]) -> dict[str, float]:
+    told: dict[str, float] = {}
+    for sighting in sightings:
+        if sighting.label == "place":
+            kind = str(sighting.values["kind"])
+            told[kind] = max(told.get(kind, 0.0), sighting.confidence)
+    return told
+
+
+def test_black_is_black() -> None:
+    assert kinds(watch("place", painted([np.zeros((108, 192, 3))] * 30, noise=1), Fraction(30, 25))) == {"black": 0.95}
+
+
+def test_colour_bars_are_a_test_pattern() -> None:
+    bars = np.zeros((108, 192, 3))
+    for index, colour in enumerate(
+        [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255)]
+    ):
+        bars[:, 32 * index : 32 * index + 32] = colour
+    assert list(kinds(watch("place", painted([bars] * 30, noise=0.5), Fraction(30, 25)))) == ["testpattern"]
+
+
+def test_a_new_look_is_a_new_stretch_and_noise_is_not() -> None:
+    frames = painted([view(1)] * 75 + [view(2)] * 75, noise=5)
+    lights = [s for s in watch("place", frames, Fraction(6)) if s.label == "light"]
+    assert [float(s.span.start_s) for s in lights] == pytest.approx([0, 3], abs=0.3)
+
+
+# real pictures
+
+
+@needs_shared
+def test_the_four_cuts_of_the_street_montage() -> None:
+    cuts = [time for time, kind in shots(watch_footage("shots", "city-street-cuts-bikes.mp4")) if kind == "hard"]
+    assert all(min(abs(cut - known) for cut in cuts) <= 0.041 for known in (1.2, 3.04, 5.48, 7.48))
+    assert len(cuts) <= 5
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["drone-coast-gopro-karma.mp4", "sync-football-juggling.mp4", "coffee-pour.mp4"])
+def test_one_shot_is_one_shot(name: str) -> None:
+    assert len(shots(watch_footage("shots", name))) == 1
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "name",
+    [
+        "speech-webcam-night",
+        "speech-1940-office-bw",
+        "drone-coast-gopro-karma",
+        "city-park-sculpture",
+        "stream-of-water",
+    ],
+)
+def test_hardly_any_impact_where_nothing_is_struck(name: str) -> None:
+    path = next(VIDEO.glob(name + ".*"))
+    assert len(impacts(watch_footage("motion", path.name), 0.5)) <= 1
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("sync-football-juggling.mp4", 0.85), ("sync-drumstick-hits-bag.mp4", 0.6), ("sync-blacksmith-hammer.mp4", 0.6)],
+)
+def test_impacts_of_real_footage(name: str, least: float) -> None:
+    manifest = tomllib.loads((SHARED / "media" / "MANIFEST.toml").read_text())
+    events = next(v["sync_events"] for v in manifest["video"] if v["file"].endswith(name))
+    found = impacts(watch_footage("motion", name))
+    assert _onsets.agree(found, events).f1 >= least
+    assert _onsets.null_f1(found, events, float(footage(name)[-1].time_s)) < 0.5 * least
+
+
+@needs_shared
+def test_three_passes_in_the_parking_lane() -> None:
+    passes = [s for s in watch_footage("motion", "parking-overhead-cars-with-gaps.mp4") if s.label == "passby"]
+    known = [(4.56, 8.48), (14.72, 19.04), (25.36, 27.76)]
+    assert len(passes) == 3
+    for sighting, (start, end) in zip(passes, known, strict=True):
+        assert float(sighting.span.start_s) == pytest.approx(start, abs=0.6)
+        assert float(sighting.span.end_s) == pytest.approx(end, abs=0.6)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("highway-dashcam.mp4", "road"),
+        ("city-park-sculpture.avi", "sky"),
+        ("animation-big-buck-bunny-5.1.mp4", "vegetation"),
+        ("sync-football-juggling.mp4", "vegetation"),
+        ("coffee-pour.mp4", "interior"),
+        ("testpattern-hevc-10bit.mp4", "testpattern"),
+    ],
+)
+def test_the_likeliest_or_second_likeliest_place(name: str, kind: str) -> None:
+    told = kinds(watch_footage("place", name))
+    assert kind in sorted(told, key=lambda k: -told[k])[:2]
