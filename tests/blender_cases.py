@@ -95,6 +95,8 @@ def _strip(owner, row: dict):
 
 
 def _retime(scene, name: str, percent: float) -> None:
+    if hasattr(bpy.context.workspace, "sequencer_scene"):
+        bpy.context.workspace.sequencer_scene = scene
     area = bpy.context.window.screen.areas[0]
     area.type = "SEQUENCE_EDITOR"
     region = next(region for region in area.regions if region.type == "WINDOW")

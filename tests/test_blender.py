@@ -179,7 +179,15 @@ def _edits(at_25: Path, at_24: Path, tone: Path, sound: bool) -> dict[str, Any]:
         "range": {**pal, "strips": scoped, "scope": "range", "scene": {"frame_start": 51, "frame_end": 150}},
         "nested": {**pal, "strips": nested, "ends": {"meta": 76}},
     }
-    return edits | ({"voice": {**pal, "strips": [voice]}} if sound else {})
+    for percent in (50, 150, 37):
+        strips = [_movie("film", 1, 11, at_24)]
+        edits[f"{percent} %"] = {**ntsc, "strips": strips, "retimed": [{"name": "film", "percent": percent}]}
+    double = {"type": "sound", "name": "double", "channel": 2, "at": 1, "path": str(tone)}
+    sounding = {
+        "voice": {**pal, "strips": [voice]},
+        "double": {**pal, "strips": [double], "retimed": [{"name": "double", "percent": 200}]},
+    }
+    return edits | (sounding if sound else {})
 
 
 @pytest.fixture(scope="session")
@@ -222,6 +230,14 @@ def test_another_rate_reverse_and_holds_are_followed(gathered: dict[str, Any]) -
     assert held[2].source.start_s == 119 / NTSC
 
 
+@pytest.mark.parametrize("percent", [50, 150, 37])
+def test_a_retimed_strip_has_exactly_the_speed_that_was_entered(gathered: dict[str, Any], percent: int) -> None:
+    """Blender tells no speed, only where keys lie, and counts them otherwise in every version."""
+    clip, *held = _conformed(gathered[f"{percent} %"]).picture
+    assert all(still.speed == 0 and still.record.duration_s * NTSC == 1 for still in held)
+    assert (clip.speed, clip.source.start_s, clip.record.start_s) == (Fraction(percent, 100), 0, 0)
+
+
 def test_a_selection_and_a_range_are_what_they_say(gathered: dict[str, Any]) -> None:
     edit = _conformed(gathered["selection"])
     assert [(clip.name, clip.record.start_s, edit.duration_s) for clip in edit.clips] == [("two", 0, 5)]
@@ -242,6 +258,7 @@ def test_sound_strips_keep_volume_trim_and_offset(gathered: dict[str, Any]) -> N
     clip = _conformed(gathered["voice"]).clips[0]
     assert clip.gain_db == pytest.approx(-6.02, abs=0.01)
     assert float(clip.source.start_s) == pytest.approx(10 / 25 - 0.01, abs=1e-6)
+    assert _conformed(gathered["double"]).clips[0].speed == 2
 
 
 CLICKS_S = tuple(Fraction(number) for number in range(1, 9))

@@ -128,8 +128,9 @@ class _Reader:
         start = max(base.start, begins)
         gain_db = 20 * math.log10(strip.volume) if strip.volume > 0 else SILENT_DB
         source_s = how.offset_s + (start - begins) / self.rate * how.speed
-        if start < base.end:
-            yield replace(base, start=start, source_s=source_s, speed=how.speed, gain_db=round(gain_db, 4))
+        end = min(base.end, start + self._frames(media.length_s - source_s, how.speed)) if media else base.end
+        if start < end:
+            yield replace(base, start=start, end=end, source_s=source_s, speed=how.speed, gain_db=round(gain_db, 4))
 
     def _image(self, strip, place: _Place) -> Iterator[Piece]:
         if len(strip.elements) > 1:
@@ -152,6 +153,7 @@ class _Reader:
         factor = self._factors.get(name, Fraction(1)) or Fraction(1)
         start, end = max(base.start, how.begins), min(base.end, how.ends)
         into_s = (start - how.begins) / self.rate * abs(how.speed) + how.offset_s
+        end = min(end, start + self._frames(length_s - into_s, how.speed * factor))
         shown_s = (end - start) / self.rate * abs(how.speed) * factor
         source_s = into_s if how.speed > 0 else max(Fraction(0), length_s - into_s - shown_s)
         first_s, last_s = (0, length_s - frame_s) if how.speed > 0 else (length_s - frame_s, 0)
@@ -162,6 +164,10 @@ class _Reader:
             yield replace(base, start=start, end=end, source_s=source_s, speed=how.speed * factor)
         if base.end > end:
             yield replace(still, start=max(end, base.start), source_s=Fraction(last_s))
+
+    def _frames(self, left_s: Fraction, speed: Fraction) -> Fraction:
+        """Whole frames of the timeline in which ``left_s`` of media are over."""
+        return Fraction(max(0, math.ceil(left_s * self.rate / abs(speed))))
 
     def _played(self, strip, media: retiming.Media | None) -> retiming.Played:
         how = retiming.played(strip, media, self.rate)

@@ -11,6 +11,10 @@ import bpy
 from . import compat
 from .bridge.host import exact_rate
 
+# A person enters a speed in per cent, and likes round ones.
+_ROUND = tuple(Fraction(number, 100) for number in (100, 50, 25, 10, 5, 1))
+_OFF_BY_FRAMES = Fraction(3, 2)
+
 
 @dataclass(frozen=True)
 class Media:
@@ -80,18 +84,27 @@ def _left_out_s(strip, media: Media, rate: Fraction) -> Fraction:
 def _speed(natural_s: Fraction, frames: Fraction, rate: Fraction, media_rate: Fraction, retimed: bool) -> Fraction:
     """The speed that lets ``natural_s`` of media fill ``frames``, as exact as it can be known.
 
-    Blender plays a movie either frame for frame or at its own rate; lengths are whole frames, so the measured speed
-    is off by a frame over the strip. A speed is entered in per cent, so the nearest whole per cent is what is meant.
+    Blender plays a movie either frame for frame or at its own rate, and a retiming key does not tell its speed.
+    Lengths are whole frames, so the speed that is measured is off by a frame or so over the strip.
     """
-    if frames <= 0:
+    if frames <= 1:
         return Fraction(1)
-    measured = natural_s * rate / frames
-    own = {Fraction(1), rate / media_rate}
+    own = (Fraction(1), rate / media_rate)
     if not retimed:
-        return min(own, key=lambda speed: abs(speed - measured))
-    meant = [round(measured / speed * 100) * speed / 100 for speed in own]
-    nearest = min(meant, key=lambda speed: abs(speed - measured))
-    return nearest if nearest and abs(nearest / measured - 1) <= 2 / frames else measured
+        return min(own, key=lambda speed: abs(natural_s * rate / speed - frames))
+    meant = [(_meant(natural_s * rate / speed, frames), speed) for speed in own]
+    step, factor, speed = max((found[0], found[1], speed) for found, speed in meant)
+    return factor * speed if step else natural_s * rate / frames
+
+
+def _meant(natural: Fraction, frames: Fraction) -> tuple[Fraction, Fraction]:
+    """The roundest factor by which ``natural`` frames become ``frames``, and how round it is (0: none is round)."""
+    for step in _ROUND:
+        factor = round(natural / frames / step) * step
+        # From first to last frame; Blender 4.2 counts one frame more than 4.5 does.
+        if factor and abs(factor * (frames - 1) - (natural - 1)) <= _OFF_BY_FRAMES:
+            return step, factor
+    return Fraction(0), natural / frames
 
 
 def speed_effects(scene) -> dict[str, Fraction | None]:
