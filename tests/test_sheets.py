@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -85,18 +86,13 @@ def random_sheet(dice: random.Random) -> CueSheet:
         sync = (tidy(start + span.duration_s / 2),) if sound.motion is Motion.STRUCK else ()
         params = {key: knob.low + dice.random() * (knob.high - knob.low) for key, knob in sound.knobs.items()}
         gain = dice.uniform(-60, 6)
-        cues.append(
-            Cue(
-                f"c{index}",
-                sound.stem,
-                span,
-                sound.id,
-                sync_s=sync,
-                params=params,
-                gain_db=gain,
-                seed=dice.getrandbits(60),
-            )
+        cue = Cue(
+            f"c{index}", sound.stem, span, sound.id, sync_s=sync, params=params, gain_db=gain, seed=dice.getrandbits(60)
         )
+        flags = {name: dice.random() < 0.5 for name in ("locked", "muted")}
+        shape = {"pan": dice.uniform(-1, 1), "fade_in_s": dice.random(), "fade_out_s": dice.random()}
+        curve = (GainPoint(dice.random(), dice.uniform(-9, 9)),) * dice.randint(0, 2)
+        cues.append(replace(cue, **flags, **shape, gain_curve=curve, confidence=dice.random(), performer="procedural"))
     ordered = tuple(sorted(cues, key=lambda cue: cue.span.start_s))
     return CueSheet("random", Fraction(24000, 1001), length, cues=ordered)
 
