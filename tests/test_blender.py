@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -124,14 +125,22 @@ def test_the_archive_is_whole_and_always_the_same(archive: Path, tmp_path: Path)
     assert not {name for name in names if "client" in name or "build.py" in name}
 
 
-def test_blenders_own_validator_accepts_it(blender: str, archive: Path) -> None:
-    tools = list(
-        Path(blender).parent.parent.glob(
-            "lib/python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
-        )
-    )
-    done = subprocess.run([blender, tools[0], "validate", archive], capture_output=True, text=True, timeout=60)
+def _blenders_tool(blender: str, *arguments: object) -> None:
+    """Blender's own ``extension`` command, which ships with every ``bpy``."""
+    inside = "lib/python*/site-packages/bpy/*/scripts/addons_core/bl_pkg/cli/blender_ext.py"
+    tool = next(Path(blender).parent.parent.glob(inside))
+    done = subprocess.run([blender, tool, *map(str, arguments)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_blenders_own_validator_accepts_it(blender: str, archive: Path) -> None:
+    _blenders_tool(blender, "validate", archive)
+
+
+def test_the_repository_is_the_one_that_blender_would_make(blender: str, archive: Path, tmp_path: Path) -> None:
+    shutil.copy(archive, tmp_path)
+    _blenders_tool(blender, "server-generate", "--repo-dir", tmp_path)
+    assert json.loads(archive.with_name("index.json").read_text()) == json.loads((tmp_path / "index.json").read_text())
 
 
 def test_it_installs_shows_itself_and_leaves_no_trace(run: Run) -> None:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Builds the extension's zip: ``python editor_scripts/blender/build.py [FOLDER]`` (``dist`` when not said)."""
+"""Builds the extension's zip and beside it the list that makes the folder a repository Blender can install from:
+``python editor_scripts/blender/build.py [FOLDER]`` (``dist`` when not said)."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sys
 import tomllib
 import zipfile
@@ -42,5 +45,17 @@ def build(folder: Path) -> Path:
     return target
 
 
+def list_in_repository(archive: Path) -> None:
+    """Write ``index.json`` beside ``archive``, as Blender's ``server-generate`` does."""
+    manifest = tomllib.loads((HERE / "blender_manifest.toml").read_text())
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    about = {"archive_url": f"./{archive.name}", "archive_size": archive.stat().st_size}
+    entry = {**manifest, **about, "archive_hash": f"sha256:{digest}"}
+    index = {"version": "v1", "blocklist": [], "data": [entry]}
+    archive.with_name("index.json").write_text(json.dumps(index, indent=2))
+
+
 if __name__ == "__main__":
-    print(build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist"))
+    built = build(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "dist")
+    list_in_repository(built)
+    print(built)
