@@ -9,15 +9,15 @@ SOURCES := pyproject.toml hatch_build.py $(shell find protos -name '*.proto')
 # The models' libraries are large (some 6 GB): `make test EXTRAS=dev` leaves them out, and their tests skip and say so.
 EXTRAS ?= dev,models
 
-.PHONY: demo test test-all check bench bench-recognise serve clean
+.PHONY: demo test test-all check blender bench bench-recognise serve clean
 
 demo: $(VENV)/base
 	$(BIN)/immersivaudio demo --out demo
 
-test: $(VENV)/dev check $(VENV)-blender
+test: $(VENV)/dev check blender
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(VENV)/dev check $(VENV)-blender
+test-all: $(VENV)/dev check blender
 	$(BIN)/python -m pytest
 
 check: $(VENV)/dev
@@ -53,3 +53,23 @@ $(VENV)/dev: $(VENV)/bin/python $(SOURCES)
 $(VENV)/bench: $(VENV)/dev
 	$(PIP) install --constraint constraints.txt --editable '.[bench]'
 	touch $@
+
+# Blender as a Python module, one interpreter a version; where an interpreter is missing its tests skip and say so.
+blender: $(VENV)-bpy45/ready $(VENV)-bpy52/ready
+
+$(VENV)-bpy45/ready:
+	@$(call bpy,3.11,4.5.*)
+
+$(VENV)-bpy52/ready:
+	@$(call bpy,3.13,5.2.*)
+
+# An interpreter on the path, or one that pyenv keeps.
+define bpy
+for python in python$(1) $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python$(1)); do \
+  if $$python -c '' 2>/dev/null; then \
+    $$python -m venv $(@D) && $(@D)/bin/python -m pip --disable-pip-version-check --quiet install 'bpy==$(2)' \
+      && touch $@ && exit 0; \
+    echo "bpy $(2) could not be installed: its tests will skip"; exit 0; \
+  fi; \
+done; echo "no Python $(1) here: the tests in Blender $(2) will skip"
+endef
