@@ -25,7 +25,7 @@ from immersivaudio.v1 import job_pb2, job_pb2_grpc, media_pb2, media_pb2_grpc
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 CHUNK = 1 << 20
-CALLS, ROUNDS, UPLOAD_MIB, UPLOADS = 400, 5, 128, 5
+CALLS, ROUNDS, UPLOAD_MIB, UPLOADS = 50, 40, 128, 5
 AIM_P50, AIM_UPLOAD = 1.5, 0.7
 
 
