@@ -89,8 +89,9 @@ def odds(contact: Contact) -> float:
     learnt = float(np.dot(weights, features(contact))) + bias
     force = contact.peak * max(contact.lost, 0.6) / _FORCE[contact.kind]
     unrest = min(4.0, 10.0 * contact.jolt) + min(4.0, 8.0 * contact.going)
+    frozen = 1.5 if contact.after < 0.01 else 0.0  # all change ends at once: the recorder stopped, not the hammer
     tiny = 2.0 * max(0.0, float(np.log(0.012 / (contact.size + 1e-3))))
-    return min(learnt, 4.0) + float(np.clip(4.0 * np.log(force), -6.0, 2.0)) - unrest - tiny - 0.8
+    return min(learnt, 4.0) + float(np.clip(4.0 * np.log(force), -6.0, 2.0)) - unrest - tiny - frozen - 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,23 @@ def _beat(impacts: Sequence[Impact], possible: Sequence[Impact]) -> Beat | None:
     told = sum(any(abs(i.contact.time_s - h) < 0.05 * period and i.odds > -1.5 for i in possible) for h in halves)
     if period >= 0.6 and told >= 0.7 * len(halves):
         moments, period = sorted([*moments, *halves, moments[-1] + period / 2]), period / 2
-    return Beat(tuple(moments), period)
+    beat = Beat(tuple(moments), period)
+    return beat if _rules(beat, impacts, possible) else None
+
+
+def _rules(beat: Beat, impacts: Sequence[Impact], possible: Sequence[Impact]) -> bool:
+    """Whether a beat holds most of what happens while it lasts; else the evenness is chance."""
+    first, last = beat.times_s[0] - 0.1, beat.times_s[-1] + 0.1
+    aside = sum(_worth(i) for i in impacts if first < i.contact.time_s < last and not _near(i, beat))
+    held = sum(
+        max((_worth(i) for i in possible if abs(i.contact.time_s - m) < 0.1 * beat.period_s), default=0.0)
+        for m in beat.times_s
+    )
+    return held >= 1.2 * aside
+
+
+def _near(impact: Impact, beat: Beat) -> bool:
+    return min(abs(impact.contact.time_s - moment) for moment in beat.times_s) <= 0.12 * beat.period_s
 
 
 def _worth(impact: Impact) -> float:

@@ -19,7 +19,7 @@ from immersivaudio.engine.watchers._kinds import Verdict, verdicts
 
 _WIDTH = 192
 _EVERY_S = Fraction(1, 4)
-_CHANGED = 0.16
+_CHANGED = 0.06
 _LEAST_S = 0.75
 
 
@@ -74,7 +74,7 @@ class _Stretch:
         self.signature = self.signature + 0.15 * (more.signature - self.signature)
 
     def differs(self, other: Glance) -> bool:
-        return float(np.abs(self.signature - other.signature).mean()) > _CHANGED * 0.5
+        return float(np.abs(self.signature - other.signature).mean()) > _CHANGED
 
 
 @dataclass(slots=True)

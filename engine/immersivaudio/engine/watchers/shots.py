@@ -90,7 +90,7 @@ def change(one: Look, other: Look) -> float:
     alike = likeness(one, other)
     layout = 0.5 * (1.0 - alike)
     pixels = min(1.0, 4.0 * float(np.abs(one.thumb - other.thumb).mean()))
-    visible = min(1.0, 8.0 * max(one.spread, other.spread))
+    visible = min(1.0, 20.0 * max(one.spread, other.spread))
     both = float((min(1.0, colours) * pixels) ** 0.5 * (0.4 + 0.6 * min(1.0, 2.0 * layout)))
     elsewhere = 0.6 * float(np.clip((0.5 - alike) / 0.5, 0.0, 1.0)) * pixels
     return max(both, elsewhere if min(one.spread, other.spread) > 0.03 else 0.0) * visible
