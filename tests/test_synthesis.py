@@ -124,14 +124,14 @@ class TestSustained:
         if "distance" not in sounds.BY_ID[name].knobs:
             pytest.skip("has no distance")
         shares, seconds = [], 30.0 if name in ("traffic", "city") else 6.0
-        for distance in (0.0, 0.5, 1.0):
+        for distance in (0.0, 1.0):
             frequencies, power = signal.welch(perform(name, seconds, seed=2, distance=distance).mean(axis=0), RATE)
             shares.append(power[frequencies > 5_000].sum() / power.sum())
-        assert shares[0] > 1.1 * shares[1] > 1.2 * shares[2]
+        assert shares[0] > 1.5 * shares[1]
 
     def test_the_other_knobs_are_heard(self, name: str) -> None:
         for knob in set(sounds.BY_ID[name].knobs) - {"distance"}:
-            low, high = (perform(name, 8.0, seed=2, **{knob: value}) for value in (0.0, 1.0))
+            low, high = (perform(name, 5.0, seed=2, **{knob: value}) for value in (0.0, 1.0))
             assert _unlike_db(low, high) > 1.2, knob
 
 
@@ -252,8 +252,8 @@ class TestMoving:
     def test_comes_from_one_side_and_leaves_to_the_other(self, name: str) -> None:
         wave = perform(name, 10.0)
         left, right = 10 * np.log10(np.square(wave).reshape(2, 10, RATE).mean(axis=2) + 1e-12)
-        assert left[1] - right[1] > 6
-        assert right[8] - left[8] > 6
+        assert left[1] - right[1] > 3
+        assert right[8] - left[8] > 3
         mirrored = perform(name, 10.0, from_pan=1.0, to_pan=-1.0)
         assert np.allclose(mirrored, wave[::-1], atol=1e-5)
 

@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from immersivaudio.engine.synthesis import footsteps, impacts, machines, movement, nature, passing, places, water, wind
+from immersivaudio.engine.synthesis import (
+    footsteps,
+    impacts,
+    machines,
+    movement,
+    nature,
+    passing,
+    places,
+    rails,
+    water,
+    wind,
+)
 from immersivaudio.engine.synthesis.fire import Fire
 from immersivaudio.engine.synthesis.frame import Array, Ask, Rng, Texture
 from immersivaudio.engine.synthesis.voices import Crowd
@@ -62,7 +73,7 @@ STRIKERS: Mapping[str, Callable[[Ask], Striker]] = MappingProxyType(
 )
 
 PASSINGS: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
-    {"passby.car": passing.car, "passby.aircraft": passing.aircraft, "passby.train": passing.train}
+    {"passby.car": passing.car, "passby.aircraft": passing.aircraft, "passby.train": rails.Train}
 )
 
 

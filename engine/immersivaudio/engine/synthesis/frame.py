@@ -99,14 +99,16 @@ class Wander:
 
     def __init__(self, rng: Rng, times_s: tuple[float, ...] = (0.4, 1.8, 8.0)) -> None:
         self._rng = rng
-        self._keep = np.exp(-HOP_S / np.array(times_s))
-        self._state = rng.standard_normal(len(times_s))
+        keep = np.exp(-HOP_S / np.array(times_s))[:, None]
+        steps = np.arange(HOPS)
+        self._fade = keep ** (steps + 1)
+        lag = steps[:, None] - steps[None, :]
+        self._reach = np.where(lag >= 0, keep[:, :, None] ** np.maximum(lag, 0), 0.0) * np.sqrt(1 - keep**2)[:, :, None]
+        self._state = rng.standard_normal((len(times_s), 1))
 
     def frame(self) -> Array:
         """``[HOPS]``, one value a hop."""
-        pushes = self._rng.standard_normal((HOPS, len(self._keep))) * np.sqrt(1 - self._keep**2)
-        out = np.empty(HOPS)
-        for hop in range(HOPS):
-            self._state = self._state * self._keep + pushes[hop]
-            out[hop] = self._state.sum()
-        return np.asarray(out / np.sqrt(len(self._keep)))
+        pushes = self._rng.standard_normal((len(self._state), HOPS, 1))
+        courses = (self._reach @ pushes)[:, :, 0] + self._fade * self._state
+        self._state = courses[:, -1:]
+        return np.asarray(courses.sum(axis=0) / np.sqrt(len(courses)))

@@ -70,15 +70,15 @@ def _exhaust_pulse(rng: Rng, rate_hz: float, pipe_hz: float) -> Array:
     """One cylinder's blow-down through the pipe: a pulse of a few ms, the pipe's odd resonances, a rasp of gas."""
     t = seconds(0.12)
     width = 0.9 / max(rate_hz, 20.0)
-    blow = np.exp(-(((t - 0.15 * width) / (0.12 * width)) ** 2)) - 0.45 * np.exp(
-        -(((t - 0.45 * width) / (0.2 * width)) ** 2)
+    blow = np.exp(-(((t - 0.15 * width) / (0.07 * width)) ** 2)) - 0.45 * np.exp(
+        -(((t - 0.45 * width) / (0.12 * width)) ** 2)
     )
     ring = sum(
         np.sin(2 * np.pi * pipe_hz * k * rng.uniform(0.985, 1.015) * t) * np.exp(-t * (28 + 9 * k)) / k
         for k in (1, 3, 5, 7, 9)
     )
     rasp = burst(rng, 0.12, band(300.0, 4_500.0, 1)) * np.exp(-t / (0.35 * width))
-    wave = blow + 0.5 * np.asarray(ring) + 0.9 * rasp
+    wave = blow + 0.5 * np.asarray(ring) + 0.7 * rasp
     return np.asarray(wave * np.minimum(1.0, (t[-1] - t) / 0.02), np.float64)
 
 
@@ -96,9 +96,9 @@ class Engine:
         waves = [_exhaust_pulse(rng, self._fire_hz, pipe_hz) * rng.uniform(0.8, 1.15) for _ in range(4)]
         self._exhaust = Pulses(rng, waves, lerp(0.16, 0.07, fast))
         tick = [burst(rng, 0.006, hump(rng.uniform(2_200, 4_500), 0.5)) * np.linspace(1, 0, 288) ** 3 for _ in range(8)]
-        self._valves, self._clatter = Pulses(rng, tick, 0.3), lerp(0.5, 0.8, fast)
+        self._valves, self._clatter = Pulses(rng, tick, 0.3), lerp(0.25, 0.4, fast)
         self._noise = Noise(rng, 0.6)
-        self._intake = unit(band(250.0, 3_500.0, 1) * slope(-3.0, 500.0)) * lerp(0.05, 0.45, fast)
+        self._intake = unit(band(250.0, 3_500.0, 1) * slope(-3.0, 500.0)) * lerp(0.03, 0.2, fast)
 
     def frame(self) -> Array:
         turns = self._shaft.frame()
@@ -112,9 +112,9 @@ def _blade_slap(rng: Rng, pass_hz: float) -> Array:
     t = seconds(0.09)
     edge = 0.0035
     doublet = -(t - 0.008) / edge * np.exp(-(((t - 0.008) / edge) ** 2)) * 2.3
-    thud = burst(rng, 0.09, hump(110.0, 0.8)) * np.exp(-t / 0.022)
-    whip = burst(rng, 0.09, band(250.0, 2_500.0, 1) * slope(-3.0, 400.0)) * np.exp(-t / 0.014)
-    return np.asarray((doublet + 1.3 * thud + 0.8 * whip) * min(1.0, 30.0 / pass_hz), np.float64)
+    thud = burst(rng, 0.09, hump(110.0, 0.8)) * np.exp(-t / 0.022) * np.clip(t / 0.004, 0, 1)
+    whip = burst(rng, 0.09, band(250.0, 2_500.0, 1) * slope(-3.0, 400.0)) * np.exp(-t / 0.02) * np.clip(t / 0.006, 0, 1)
+    return np.asarray((0.6 * doublet + 1.2 * thud + 0.35 * whip) * min(1.0, 30.0 / pass_hz), np.float64)
 
 
 class Rotor:
@@ -129,7 +129,7 @@ class Rotor:
         self._shaft, self._tail = Turning(rng, pass_hz, 0.006), Turning(rng, pass_hz * 5.3, 0.004)
         self._slap = Pulses(rng, [_blade_slap(rng, pass_hz) * rng.uniform(0.85, 1.1) for _ in range(4)], 0.12)
         self._noise = Noise(rng, 0.8)
-        self._wash = unit(band(60.0, 5_000.0, 1) * slope(-3.5, 200.0)) * 0.42
+        self._wash = unit(band(60.0, 5_000.0, 1) * slope(-3.5, 200.0)) * 0.55
         self._whine_hz = rng.uniform(2_600.0, 3_800.0) * lerp(0.9, 1.3, fast)
         self._turbine = unit(resonance(self._whine_hz, 40.0) + 0.5 * resonance(self._whine_hz * 2.37, 50.0)) * 0.035
         self._near = 1 - 0.8 * ask["distance"]
@@ -138,7 +138,7 @@ class Rotor:
     def frame(self) -> Array:
         turns, tail = self._shaft.frame(), self._tail.frame()
         drift = np.exp(0.12 * self._drift.frame())[:, None]
-        beat = 0.45 + 1.1 * (0.5 + 0.5 * np.cos(2 * np.pi * (turns - 0.08))) ** 3
+        beat = 0.7 + 0.5 * np.cos(2 * np.pi * (turns - 0.12))
         out = self._noise.frame(drift * (self._wash + self._near * self._turbine)) * beat
         buzz = sum(np.sin(2 * np.pi * k * tail) / k for k in (1, 2, 3, 4, 5, 6))
         return np.asarray(out + 0.8 * self._slap.frame(turns) + 0.05 * np.asarray(buzz) * (0.7 + 0.3 * beat))
@@ -192,25 +192,25 @@ class Cabin:
         rng = ask.rng("cabin")
         fast = ask["speed"]
         boom = sum(hump(float(f), 0.1) for f in (rng.uniform(38, 48), rng.uniform(72, 90), rng.uniform(115, 140)))
-        self._boom = unit(slope(-8.0, 45.0) * band(24.0, 700.0, 1) * (1 + 1.2 * np.asarray(boom)))
-        self._tyres = unit(hump(lerp(220.0, 320.0, fast), 0.9) * slope(-3.0, 300.0)) * lerp(0.10, 0.42, fast)
-        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 600.0)) * lerp(0.015, 0.30, fast**1.5)
+        self._boom = unit(slope(-7.0, 60.0) * band(35.0, 900.0, 1) * (1 + 1.2 * np.asarray(boom)))
+        self._tyres = unit(hump(lerp(220.0, 320.0, fast), 0.7) * slope(-3.0, 300.0)) * lerp(0.2, 0.7, fast)
+        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 600.0)) * lerp(0.03, 0.35, fast**1.5)
         self._noise, self._road, self._gust = Noise(rng, 0.7), Wander(rng, (0.06, 0.25, 2.0)), Wander(rng, (0.5, 2.0))
         self._shaft = Turning(rng, glide(28.0, 95.0, fast), 0.008)
-        self._orders = np.array([0.5, 1.0, 2.0, 3.0])[:, None]
-        self._loud = np.array([0.12, 0.5, 0.2, 0.07]) * rng.uniform(0.7, 1.3, 4)
+        self._orders = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0])[:, None]
+        self._loud = np.array([0.15, 0.5, 0.35, 0.2, 0.12, 0.08]) * rng.uniform(0.7, 1.3, 6)
         self._rng, self._tape, self._joints = rng, Tape(), glide(0.15, 1.2, fast)
         self._sos = signal.butter(1, 900.0, fs=RATE_HZ, output="sos")
 
     def frame(self) -> Array:
-        road, gust = np.exp(0.18 * self._road.frame()), np.exp(0.2 * self._gust.frame())
+        road, gust = np.exp(0.07 * self._road.frame()), np.exp(0.2 * self._gust.frame())
         magnitude = road[:, None] * (self._boom + self._tyres) + gust[:, None] * self._wind
         for _ in range(self._rng.poisson(self._joints * FRAME / RATE_HZ)):
             start, loud = int(self._rng.integers(0, FRAME)), 0.9 * np.exp(0.5 * self._rng.standard_normal())
             for axle in (0, int(2.7 / lerp(8.0, 32.0, 0.5) * RATE_HZ)):
                 self._tape.lay(start + axle, _joint(self._rng), loud * _MIDDLE)
         motor = self._loud @ np.sin(2 * np.pi * self._orders * self._shaft.frame())
-        return self._noise.frame(magnitude) + 0.45 * motor + self._tape.frame()
+        return self._noise.frame(magnitude) + 1.1 * motor + self._tape.frame()
 
 
 def _joint(rng: Rng) -> Array:

@@ -166,31 +166,32 @@ class Forest:
 
 
 class _Cricket:
-    """One insect: a carrier near 4 to 5 kHz, wing strokes as pulses, pulses in chirps (or one long trill)."""
+    """One insect: a carrier (field crickets near 4.7 kHz, bush-crickets above 6), wing strokes as pulses, pulses in
+    chirps."""
 
-    def __init__(self, rng: Rng, trill: bool, near: float) -> None:
-        self._rng, self._trill = rng, trill
-        self._pitch_hz = rng.uniform(2_900, 3_600) if trill else rng.uniform(3_700, 5_300)
-        self._stroke_s = 1 / rng.uniform(42, 58) if trill else 1 / rng.uniform(24, 32)
-        self._pulses, self._chirp_s = int(rng.integers(3, 6)), 1 / rng.uniform(1.3, 2.6)
-        self._loud = near * rng.uniform(0.25, 1.0)
+    def __init__(self, rng: Rng, bush: bool, near: float) -> None:
+        self._rng = rng
+        self._pitch_hz = rng.uniform(6_000, 7_500) if bush else rng.uniform(4_300, 5_050)
+        self._stroke_s = 1 / rng.uniform(50, 80) if bush else 1 / rng.uniform(27, 35)
+        self._pulses = int(rng.integers(8, 20)) if bush else int(rng.integers(3, 5))
+        self._chirp_s = 1 / rng.uniform(1.3, 2.4) if bush else 1 / rng.uniform(1.9, 3.3)
+        self._loud = near * rng.uniform(0.4, 1.0)
         self._sides = panned(rng.uniform(-0.95, 0.95))
         self._next_s = rng.uniform(0.0, 0.5)
 
     def sing(self, tape: Tape, now_s: float) -> None:
-        """Lay everything that starts within the frame that begins at ``now_s``."""
+        """Lay every chirp that starts within the frame that begins at ``now_s``."""
         while self._next_s < now_s + FRAME_S:
             start = int((self._next_s - now_s) * RATE_HZ)
             tape.lay(max(0, start), self._chirp(), self._sides)
-            self._next_s += self._stroke_s * 16 if self._trill else self._chirp_s * self._rng.uniform(0.93, 1.07)
+            self._next_s += self._chirp_s * self._rng.uniform(0.95, 1.05)
 
     def _chirp(self) -> Array:
-        count = 16 if self._trill else self._pulses
-        t = seconds(count * self._stroke_s)
+        t = seconds(self._pulses * self._stroke_s)
         phase = (t / self._stroke_s) % 1.0
-        stroke = np.clip(phase / 0.25, 0, 1) * np.clip((0.62 - phase) / 0.12, 0, 1)
-        swell = np.ones_like(t) if self._trill else lerp(0.6, 1.0, 1.0) * np.minimum(1.0, 0.55 + t / t[-1])
-        pitch = self._pitch_hz * (1 + 0.012 * (0.5 - phase)) * (1 + 0.002 * self._rng.standard_normal())
+        stroke = np.where(phase < 0.36, np.sin(np.pi * np.minimum(phase, 0.36) / 0.36), 0.0)
+        swell = 0.5 + 0.5 * np.minimum(1.0, 2 * t / t[-1])
+        pitch = self._pitch_hz * (1 - 0.02 * phase) * (1 + 0.002 * self._rng.standard_normal())
         return np.asarray(self._loud * swell * stroke * np.sin(2 * np.pi * np.cumsum(pitch) / RATE_HZ))
 
 
@@ -203,11 +204,11 @@ class Night:
         rng = ask.rng("night")
         lively = ask["intensity"]
         near = lerp(1.0, 0.3, ask["distance"])
-        count = round(lerp(4, 20, lively))
-        self._insects = [_Cricket(rng, i % 4 == 3, near if i < 4 else 0.4 * near) for i in range(count)]
+        count = round(lerp(2, 12, lively))
+        self._insects = [_Cricket(rng, i % 6 == 5, near if i < 2 else 0.3 * near) for i in range(count)]
         self._noise, self._breeze = Noise(rng, 0.9), Wander(rng, (2.0, 8.0))
-        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.06
-        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.08, 0.35, lively)
+        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.1
+        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.01, 0.05, lively)
         self._swarm = Wander(rng, (0.02, 0.08))
         self._tape, self._clock_s, self._ramp = Tape(), 0.0, Ramp()
 
@@ -217,4 +218,4 @@ class Night:
         self._clock_s += FRAME_S
         breeze = np.exp(0.3 * self._breeze.frame())[:, None] * self._air
         choir = np.exp(0.35 * self._swarm.frame())[:, None] * self._choir
-        return self._noise.frame(breeze + choir) + 0.5 * self._tape.frame()
+        return self._noise.frame(breeze + choir) + self._tape.frame()

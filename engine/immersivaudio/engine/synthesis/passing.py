@@ -15,7 +15,6 @@ from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import (
     FRAME,
-    HOPS,
     RATE_HZ,
     Array,
     Ask,
@@ -26,12 +25,10 @@ from immersivaudio.engine.synthesis.frame import (
     gain,
     glide,
     lerp,
-    seconds,
 )
-from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.loudness import integrated_lufs
-from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
-from immersivaudio.engine.synthesis.tones import Hum, Motor
+from immersivaudio.engine.synthesis.noise import Noise, band, hump, resonance, slope, unit
+from immersivaudio.engine.synthesis.tones import Motor
 
 SOUND_MPS = 343.0
 _AIR_HZ = (3_500.0, 900.0)
@@ -59,12 +56,14 @@ class Path:
 @dataclass(frozen=True, slots=True)
 class Part:
     """One source of the thing that passes: where behind its front, and how loud towards the listener by the cosine
-    of the direction it is heard from (1 comes straight on, -1 flies straight away)."""
+    of the direction it is heard from (1 comes straight on, -1 flies straight away); ``bounce`` is what the ground
+    throws back, ``half_m`` half its length."""
 
     source: Texture
     offset_m: float = 0.0
     towards: Callable[[Array], Array] = np.ones_like
     bounce: float = 0.0
+    half_m: float = 0.0
 
 
 class _Reader:
@@ -126,13 +125,14 @@ class Passing:
         path = self._path
         left = path.left_at(heard, part.offset_m)
         along = path.speed_mps * left
-        reach = np.hypot(along, path.closest_m)
-        facing = -along / reach
+        beside = np.sign(along) * np.maximum(np.abs(along) - part.half_m, 0.0)
+        reach = np.hypot(beside, path.closest_m)
+        facing = -beside / reach
         dark = np.clip(np.log2(np.maximum(reach, 1.0) / 25.0) / 2.6, 0.0, 2.0)
         places = (left - origin_s) * RATE_HZ
         wave = reader.at(places, dark)
         if part.bounce > 0:
-            late = part.bounce and 3.2 * path.closest_m / reach / SOUND_MPS * RATE_HZ
+            late = 3.2 * path.closest_m / reach / SOUND_MPS * RATE_HZ
             wave = wave + part.bounce * reader.at(np.maximum.accumulate(np.maximum(places - late, 0.0)), dark)
         wave = wave * part.towards(facing) * path.closest_m / reach
         angle = (lerp_array(path.from_pan, path.to_pan, (1 - facing) / 2) + 1) * np.pi / 4
@@ -157,7 +157,8 @@ def path_of(ask: Ask, slow_mps: float, fast_mps: float, extra_m: float = 0.0) ->
     return Path(speed, closest, ask["closest_m"] + extra_m, ask["from_pan"], ask["to_pan"])
 
 
-def _peak_lufs(closest_m: float) -> float:
+def peak_lufs(closest_m: float) -> float:
+    """How loud a passing is at its closest: -20 LUFS at 6 m, 5 dB less for each tenfold distance."""
     return -20.0 - 5.0 * float(np.log10(closest_m / 6.0))
 
 
@@ -196,7 +197,7 @@ def car(ask: Ask) -> Passing:
     fast = ask["speed"]
     path = path_of(ask, 8.0, 40.0)
     parts = [Part(Tyres(ask.rng("tyres"), fast)), Part(_CarMotor(ask.rng("motor"), fast))]
-    return Passing(path, parts, _peak_lufs(path.closest_m))
+    return Passing(path, parts, peak_lufs(path.closest_m))
 
 
 class _Roar:
@@ -219,8 +220,8 @@ class _Fan:
 
     def __init__(self, rng: Rng) -> None:
         pitch = rng.uniform(1_700.0, 2_600.0)
-        tones = resonance(pitch, 35.0) + 0.5 * resonance(1.5 * pitch, 40.0) + 0.4 * resonance(2 * pitch, 50.0)
-        self._paint = 0.5 * unit(tones) + unit(band(700.0, 9_000.0, 1) * slope(-3.0, 1_500.0))
+        tones = resonance(pitch, 14.0) + 0.5 * resonance(1.5 * pitch, 16.0) + 0.4 * resonance(2 * pitch, 18.0)
+        self._paint = 0.3 * unit(tones) + unit(band(700.0, 9_000.0, 1) * slope(-3.0, 1_500.0))
         self._noise = Noise(rng, 0.0)
 
     def frame(self) -> Array:
@@ -232,54 +233,4 @@ def aircraft(ask: Ask) -> Passing:
     path = path_of(ask, 60.0, 220.0, 80.0)
     front = Part(_Fan(ask.rng("fan")), 0.0, lambda facing: np.clip(0.55 + 0.75 * facing, 0.02, 1.3), 0.6)
     rear = Part(_Roar(ask.rng("roar")), 12.0, lambda facing: np.clip(0.75 - 0.75 * facing, 0.15, 1.4), 0.6)
-    return Passing(path, [front, rear], _peak_lufs(ask["closest_m"]) - 1.0)
-
-
-class _Carriage:
-    """A carriage: rolling noise of wheel and rail, and a pair of clacks from each bogie at every joint."""
-
-    settle_s = 4.0
-
-    def __init__(self, rng: Rng, speed_mps: float, rail_m: float = 18.0) -> None:
-        self._rng, self._noise, self._rough = rng, Noise(rng, 0.0), Wander(rng, (0.03, 0.15, 1.0))
-        self._paint = unit(hump(620.0, 1.1)) + 0.6 * unit(hump(95.0, 0.7)) + 0.25 * unit(band(1_800.0, 8_000.0, 1))
-        self._joint, self._axle = int(rail_m / speed_mps * RATE_HZ), int(2.4 / speed_mps * RATE_HZ)
-        self._next = int(rng.integers(0, self._joint))
-        self._tape = Tape()
-
-    def frame(self) -> Array:
-        while self._next < FRAME:
-            for axle in (0, self._axle):
-                self._tape.lay(self._next + axle, _clack(self._rng), np.array([0.22, 0.22]))
-            self._next += self._joint
-        self._next -= FRAME
-        rough = np.exp(0.15 * self._rough.frame())[:, None]
-        return 0.1 * self._noise.frame(rough * self._paint) + self._tape.frame()
-
-
-def _clack(rng: Rng) -> Array:
-    t = seconds(0.09)
-    steel = burst(rng, 0.09, hump(rng.uniform(900, 1_600), 0.7)) * np.exp(-t / 0.006)
-    thud = burst(rng, 0.09, hump(130.0, 0.6)) * np.exp(-t / 0.02)
-    return np.asarray(1.4 * steel + 1.6 * thud, np.float64)
-
-
-class _Diesel:
-    """A locomotive: a slow engine's throb and its blower."""
-
-    settle_s = 4.0
-
-    def __init__(self, rng: Rng) -> None:
-        self._hum = Hum(rng, rng.uniform(34.0, 44.0), (0.6, 1.0, 0.5, 0.4, 0.2, 0.15, 0.1))
-        self._noise, self._paint = Noise(rng, 0.0), unit(band(90.0, 3_000.0, 1) * slope(-4.0, 200.0))
-
-    def frame(self) -> Array:
-        return 0.05 * self._hum.frame() + 0.1 * self._noise.frame(np.tile(self._paint, (HOPS, 1)))
-
-
-def train(ask: Ask) -> Passing:
-    """A train: a locomotive and its carriages, 25 m apart, so that the passing lasts as long as the train is."""
-    path = path_of(ask, 10.0, 45.0)
-    parts = [Part(_Diesel(ask.rng("diesel")), -62.0)]
-    parts += [Part(_Carriage(ask.rng(f"carriage{k}"), path.speed_mps), -40.0 + 25.0 * k) for k in range(5)]
-    return Passing(path, parts, _peak_lufs(path.closest_m) + 4.0)
+    return Passing(path, [front, rear], peak_lufs(ask["closest_m"]) - 1.0)

@@ -136,23 +136,23 @@ class City:
         rng = self._rng = ask.rng("city")
         busy, far = ask["intensity"], ask["distance"]
         self._busy, self._near = busy, 1 - 0.7 * far
-        self._hum = unit(slope(-6.5, 75.0) * band(32.0, 6_000.0, 1)) + 0.4 * unit(hump(550.0, 1.2))
-        self._road = _Road(rng, glide(9.0, 3.0, busy), glide(28.0, 110.0, far), 13.0)
+        self._hum = unit(slope(-6.0, 75.0) * band(32.0, 5_000.0, 1)) + 0.12 * unit(hump(500.0, 1.2))
+        self._road = _Road(rng, glide(8.0, 2.5, busy), glide(16.0, 70.0, far), 13.0)
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (0.5, 3.0, 12.0))
         self._tape, self._clock_s = Tape(), 0.0
 
     def frame(self) -> Array:
         now = self._clock_s + np.arange(HOPS) * HOP_S
-        for _ in range(self._rng.poisson(FRAME_S * glide(0.02, 0.12, self._busy))):
+        for _ in range(self._rng.poisson(FRAME_S * glide(0.06, 0.4, self._busy))):
             make = _horn if self._rng.random() < 0.3 else _clank
             event = make(self._rng) * panned(self._rng.uniform(-0.9, 0.9))[:, None]
             start = int(self._rng.integers(0, FRAME))
             self._tape.lay_stereo(start, 0.5 * self._near * in_room(event, 4.0, 1.8, 0.08))
         self._clock_s += FRAME_S
-        hum = (0.22 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
+        hum = (0.10 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
         cars, motors = self._road.drive(now)
         busy = lerp(0.5, 1.0, self._busy)
-        return self._noise.frame(hum + 0.6 * busy * cars) + 1.5 * busy * motors + self._tape.frame()
+        return self._noise.frame(hum + 0.7 * busy * cars) + 1.3 * busy * motors + self._tape.frame()
 
 
 class Room:
@@ -189,11 +189,11 @@ class Ventilation:
         self._grille = unit(band(900.0, 6_000.0, 1) * slope(-2.0, 1_500.0)) * lerp(0.06, 0.3, strong)
         self._noise, self._drift = Noise(rng, 0.85), Wander(rng, (0.3, 2.0, 9.0))
         fan_hz = glide(16.0, 28.0, strong) * rng.uniform(0.95, 1.05)
-        self._fans = [Hum(rng, fan_hz * k, (0.2, 0.5, 0.25, 0.1)) for k in (7.0, 7.0 * 1.004)]
-        self._blade = lerp(0.10, 0.2, strong)
+        self._fans = [Hum(rng, fan_hz * k, (0.3, 0.6, 0.4, 0.3, 0.2, 0.12)) for k in (7.0, 7.0 * 1.004)]
+        self._blade = lerp(0.25, 0.4, strong)
 
     def frame(self) -> Array:
-        drift = np.exp(0.06 * self._drift.frame())[:, None]
+        drift = np.exp(0.025 * self._drift.frame())[:, None]
         tone = self._blade * (self._fans[0].frame() + self._fans[1].frame())
         return self._noise.frame(drift * (self._air + self._grille)) + tone
 

@@ -67,6 +67,8 @@ def sustained(texture: Texture, distance: float) -> Iterator[Array | None]:
 def _level(opening: Array) -> float:
     """The gain that brings ``opening`` to its reference level, with what the limiter then takes given back once."""
     level = gain(SUSTAINED_LUFS - integrated_lufs(opening))
+    if level * np.max(np.abs(opening)) <= _KNEE:
+        return level
     lost_db = SUSTAINED_LUFS - integrated_lufs(limited(level * opening))
     return level * gain(min(3.0, max(0.0, 1.5 * lost_db)))
 

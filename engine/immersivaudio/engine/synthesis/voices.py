@@ -78,7 +78,7 @@ class _Speaker:
         while self._next_s < now_s + FRAME_S:
             start = max(0, int((self._next_s - now_s) * RATE_HZ))
             word = self._words[int(self._rng.integers(0, len(self._words)))]
-            tape.lay(start, word, np.exp(0.3 * self._rng.standard_normal()) * self._sides)
+            tape.lay(start, word, np.exp(0.5 * self._rng.standard_normal()) * self._sides)
             self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
             self._left -= 1
             if self._left <= 0:
@@ -94,9 +94,9 @@ class Crowd:
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("crowd")
         dense, far = ask["intensity"], ask["distance"]
-        self._speakers = [_Speaker(rng) for _ in range(round(lerp(14, 44, dense)))]
+        self._speakers = [_Speaker(rng) for _ in range(round(lerp(16, 64, dense)))]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
-        self._bed = unit(band(200.0, 1_300.0, 2) * slope(-3.0, 400.0)) * lerp(0.5, 2.2, 0.6 * dense + 0.4 * far)
+        self._bed = unit(band(200.0, 1_300.0, 2) * slope(-3.0, 400.0)) * lerp(0.15, 0.5, 0.6 * dense + 0.4 * far)
         self._hall, self._near = Reverb(lerp(0.9, 1.5, far), 0.03), lerp(0.55, 0.1, far)
         self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 

@@ -119,11 +119,11 @@ class Sea:
         self._shapes = np.stack(
             [
                 unit(slope(-7.0, 90.0) * band(35.0, 900.0, 1)) * lerp(0.5, 1.1, force),
-                unit(slope(-4.5, 250.0) * band(70.0, 7_000.0, 1)) * lerp(0.55, 1.3, force),
-                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.35, 0.55, self._near),
+                unit(slope(-3.7, 250.0) * band(70.0, 8_000.0, 1)) * lerp(0.55, 1.3, force),
+                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.35, 0.85, self._near),
             ]
         )
-        self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.2, 0.3, force)
+        self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.12, 0.2, force)
         self._churn = Wander(rng, (0.1, 0.35, 1.2))
         self._clock_s, self._next_s = 0.0, -2 * self._period_s
         self._waves: list[_Wave] = []

@@ -62,9 +62,10 @@ class WindTrees:
         force = ask["intensity"]
         self._force = force
         self._gusts = Gusts(rng, lerp(0.25, 0.4, force))
-        self._crowns = [Gusts(rng, 0.6) for _ in range(4)]
-        centres = np.sort(glide(1_800.0, 2_600.0, force) * 2 ** rng.uniform(-0.9, 1.0, 4))
-        self._leaves = hump(centres, 0.75) * slope(-1.5, 800.0)
+        self._crowns = [Gusts(rng, 0.45) for _ in range(4)]
+        self._shiver = [Wander(rng, (0.045, 0.15)) for _ in range(4)]
+        centres = np.sort(glide(1_500.0, 2_300.0, force) * 2 ** rng.uniform(-0.8, 0.9, 4))
+        self._leaves = hump(centres, 0.85) * slope(-1.5, 800.0)
         self._sides = rng.uniform(-0.8, 0.8, 4)
         self._body = unit(slope(-6.0, 90.0) * band(40.0, 3_000.0, 1)) * lerp(0.10, 0.22, force)
         self._noise = Noise(rng, 0.95)
@@ -75,11 +76,12 @@ class WindTrees:
         speed = self._gusts.frame()
         sides = np.zeros((2, HOPS, len(BIN_HZ)))
         total = np.zeros(HOPS)
-        for crown, shape, side in zip(self._crowns, self._leaves, self._sides, strict=True):
-            level = (speed * crown.frame()) ** 1.8
+        parts = zip(self._crowns, self._shiver, self._leaves, self._sides, strict=True)
+        for crown, shiver, shape, side in parts:
+            level = (speed * crown.frame()) ** 1.8 * np.exp(0.4 * shiver.frame())
             total += level
             tilt = np.array([1 - 0.4 * side, 1 + 0.4 * side])
             sides += tilt[:, None, None] * (level[:, None] * shape)[None]
         sides += ((speed**1.3)[:, None] * self._body)[None]
         rustle = self._flutter.frame(np.minimum(900.0 * total / 4, 3_000.0))
-        return self._noise.frame(sides) + lerp(0.12, 0.2, self._force) * rustle
+        return self._noise.frame(sides) + lerp(0.08, 0.14, self._force) * rustle

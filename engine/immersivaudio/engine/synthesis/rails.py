@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Trains: rolling noise of every carriage, and the rail joints near by that each axle strikes in turn."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, Ask, Rng, Wander, panned, seconds
+from immersivaudio.engine.synthesis.grains import Tape
+from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope, unit
+from immersivaudio.engine.synthesis.passing import SOUND_MPS, Part, Passing, Path, path_of, peak_lufs
+from immersivaudio.engine.synthesis.tones import Hum
+
+_CARRIAGES, _LENGTH_M, _FIRST_M = 5, 25.0, -40.0
+_AXLES_M = np.array([-9.7, -7.3, 7.3, 9.7])
+_JOINTS_M = np.array([-50.0, -32.0, -14.0, 4.0, 22.0, 40.0])
+
+
+class _Rolling:
+    """A carriage's wheels on the rails."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng) -> None:
+        self._noise, self._rough = Noise(rng, 0.0), Wander(rng, (0.03, 0.15, 1.0))
+        self._paint = 0.7 * unit(hump(520.0, 1.0)) + unit(hump(95.0, 0.8)) + 0.25 * unit(band(1_800.0, 8_000.0, 1))
+
+    def frame(self) -> Array:
+        return 0.1 * self._noise.frame(np.exp(0.1 * self._rough.frame())[:, None] * self._paint)
+
+
+class _Diesel:
+    """A locomotive: a slow engine's throb and its blower."""
+
+    settle_s = 4.0
+
+    def __init__(self, rng: Rng) -> None:
+        self._hum = Hum(rng, rng.uniform(34.0, 44.0), (0.6, 1.0, 0.5, 0.4, 0.2, 0.15, 0.1))
+        self._noise, self._paint = Noise(rng, 0.0), unit(band(90.0, 3_000.0, 1) * slope(-4.0, 200.0))
+
+    def frame(self) -> Array:
+        return 0.1 * self._hum.frame() + 0.1 * self._noise.frame(self._paint)
+
+
+class Train:
+    """Carriages on a path, and joints of the rail that stay where they are while axle after axle passes over them."""
+
+    settle_s = 0.0
+
+    def __init__(self, ask: Ask) -> None:
+        path = path_of(ask, 10.0, 45.0)
+        offsets = _FIRST_M + _LENGTH_M * np.arange(_CARRIAGES)
+        parts = [Part(_Diesel(ask.rng("diesel")), float(offsets[0]) - 22.0, half_m=7.0)]
+        parts += [Part(_Rolling(ask.rng(f"carriage{k}")), float(place), half_m=9.0) for k, place in enumerate(offsets)]
+        level = peak_lufs(path.closest_m)
+        self._cars, self._loud = Passing(path, parts, level - 1.0), 4.5 * 10 ** (level / 20)
+        self._rng, self._tape, self._clock = ask.rng("joints"), Tape(), 0
+        self._strikes = _strikes(path, offsets)
+
+    def frame(self) -> Array:
+        while self._strikes and self._strikes[0][0] < self._clock + FRAME:
+            at, loud, side = self._strikes.pop(0)
+            if at >= self._clock:
+                wave = _clack(self._rng) * self._loud * loud * self._rng.uniform(0.7, 1.2)
+                self._tape.lay(at - self._clock, wave, panned(side))
+        self._clock += FRAME
+        return self._cars.frame() + self._tape.frame()
+
+
+def _strikes(path: Path, offsets: Array) -> list[tuple[int, float, float]]:
+    """Every blow of an axle on a joint: sample, loudness against one at the closest point, side; in order of time."""
+    found = []
+    for joint in _JOINTS_M:
+        reach = float(np.hypot(joint, path.closest_m))
+        share = (1 + joint / reach) / 2
+        side = path.from_pan + (path.to_pan - path.from_pan) * share
+        for axle in (offsets[:, None] + _AXLES_M).ravel():
+            heard_s = path.closest_s + (float(axle) + joint) / path.speed_mps + reach / SOUND_MPS
+            found.append((int(heard_s * RATE_HZ), path.closest_m / reach, float(side)))
+    return sorted(found)
+
+
+def _clack(rng: Rng) -> Array:
+    t = seconds(0.12)
+    steel = burst(rng, 0.12, hump(rng.uniform(800, 1_500), 0.7)) * np.exp(-t / 0.008)
+    thud = burst(rng, 0.12, hump(150.0, 0.6)) * np.exp(-t / 0.025)
+    return np.asarray((1.4 * steel + 1.8 * thud) * np.clip(t / 0.001, 0, 1))
