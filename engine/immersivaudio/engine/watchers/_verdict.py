@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from immersivaudio.engine.watchers._impacts import Contact
 _REFRACTORY_S = 0.2
 _LEAST = 0.12
 _HOPELESS = -3.5
+_TOO_FAR = 0.05
 _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "brake": (0.00, 5.17, 1.27, 7.96, 1.48, 24.15, 1.10, 0.10, -0.40, 5.95, -1.81, -1.87, -1.11, 2.19, -23.47),
@@ -42,9 +43,43 @@ class Impact:
 def judge(found: Sequence[Contact]) -> list[Impact]:
     """The impacts among possible contacts, in order of time, one at a time (nothing is struck twice in 0.2 s)."""
     possible = [impact for impact in (Impact(contact, odds(contact)) for contact in found) if impact.odds > _HOPELESS]
-    beat = _beat(_apart(possible), possible)
-    kept = _apart([_on_beat(impact, beat) for impact in possible])
+    kept: list[Impact] = []
+    for passage in _passages(sorted(possible, key=lambda i: i.contact.time_s)):
+        beat = _beat(_apart(passage), passage)
+        kept += [_timed(impact, passage) for impact in _apart([_on_beat(impact, beat) for impact in passage])]
     return _with_loci([impact for impact in kept if impact.confidence >= _LEAST])
+
+
+def _passages(impacts: Sequence[Impact]) -> Iterator[list[Impact]]:
+    """Stretches parted by three quiet seconds, half a minute at most: a beat does not outlive them."""
+    passage: list[Impact] = []
+    for impact in impacts:
+        time = impact.contact.time_s
+        if passage and (time - passage[-1].contact.time_s > 3.0 or time - passage[0].contact.time_s > 30.0):
+            yield passage
+            passage = []
+        passage.append(impact)
+    if passage:
+        yield passage
+
+
+def _timed(impact: Impact, possible: Sequence[Impact]) -> Impact:
+    """The time of the arrival instead, where a stroke goes too far in a frame for the flow to time its end."""
+    stroke = impact.contact
+    if stroke.kind != "brake" or stroke.speed * stroke.step_s < _TOO_FAR:
+        return impact
+    arrivals = [
+        other
+        for other in possible
+        if other.contact.kind == "arrival"
+        and 0.0 < other.contact.time_s - stroke.time_s < 1.6 * stroke.step_s
+        and abs(other.contact.x - stroke.x) + abs(other.contact.y - stroke.y) < 0.35
+        and other.odds > impact.odds - 3.0
+    ]
+    if not arrivals:
+        return impact
+    best = max(arrivals, key=lambda other: other.odds)
+    return replace(impact, contact=replace(stroke, time_s=best.contact.time_s))
 
 
 def _apart(impacts: Sequence[Impact]) -> list[Impact]:
@@ -88,7 +123,7 @@ def odds(contact: Contact) -> float:
     *weights, bias = _WEIGHTS[contact.kind]
     learnt = float(np.dot(weights, features(contact))) + bias
     force = contact.peak * max(contact.lost, 0.6) / _FORCE[contact.kind]
-    unrest = min(4.0, 10.0 * contact.jolt) + min(4.0, 8.0 * contact.going)
+    unrest = min(2.0, 6.0 * contact.jolt) + min(2.5, 6.0 * contact.going)
     frozen = 1.5 if contact.after < 0.01 else 0.0  # all change ends at once: the recorder stopped, not the hammer
     tiny = 2.0 * max(0.0, float(np.log(0.012 / (contact.size + 1e-3))))
     return min(learnt, 4.0) + float(np.clip(4.0 * np.log(force), -6.0, 2.0)) - unrest - tiny - frozen - 0.8

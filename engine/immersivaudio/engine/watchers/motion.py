@@ -83,7 +83,7 @@ def _impact(impact: Impact) -> Sighting:
 
 class _Motion:
     name = "motion"
-    version = "1"
+    version = "2"
     wish = FrameWish(WIDTH, 30.0)
 
     def available(self) -> str:

@@ -197,9 +197,11 @@ def _look_near(looks: Sequence[Look], time_s: Fraction) -> Look | None:
 
 def _shots(cuts: Sequence[Cut], lumas: Sequence[tuple[Fraction, float]], clip: Clip) -> list[Sighting]:
     ends = [cut.time_s for cut in cuts[1:]] + [max(clip.source.end_s, lumas[-1][0])]
-    shots = []
+    shots: list[Sighting] = []
+    times = [time for time, _ in lumas]
     for cut, end in zip(cuts, ends, strict=True):
-        inside = [luma for time, luma in lumas if cut.time_s <= time < end] or [0.0]
+        first = bisect_left(times, cut.time_s)
+        inside = [luma for _, luma in lumas[first : max(first + 1, bisect_left(times, end))]]
         values: dict[str, float | str] = {"cut": cut.kind, "brightness": round(float(np.mean(inside)), 4)}
         start = clip.source.start_s if cut.kind == "start" else cut.time_s
         span = Span.between(tidy(start), tidy(end))
