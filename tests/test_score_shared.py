@@ -81,7 +81,7 @@ def test_every_clip_has_its_outcome(entry: dict, shared: Path, score, tmp_path: 
 def media_wish():
     from immersivaudio.engine.watchers import FrameWish
 
-    return FrameWish(48, 5.0)
+    return FrameWish(32)
 
 
 @pytest.mark.parametrize("entry", TIMELINES, ids=names(TIMELINES))
@@ -137,7 +137,15 @@ def make(path: Path, seconds: float) -> None:
 SOUND_ONLY = ("feature-dialogue-reel",)
 
 
-@pytest.mark.parametrize("entry", TIMELINES, ids=names(TIMELINES))
+# Minutes long: the whole way takes its time.
+LONG = ("fcpx-disabled", "fcpx-23.976", "speed-effects", "fcpx-24")
+WITH_LENGTH = [
+    pytest.param(entry, id=name, marks=[pytest.mark.slow] if name.startswith(LONG) else [])
+    for entry, name in zip(TIMELINES, names(TIMELINES), strict=True)
+]
+
+
+@pytest.mark.parametrize("entry", WITH_LENGTH)
 def test_a_timeline_with_stand_ins_comes_back_with_new_lanes(entry: dict, shared: Path, score, tmp_path: Path) -> None:
     path = shared / "media" / entry["file"]
     folder = tmp_path / "media"

@@ -13,6 +13,7 @@ from pathlib import Path
 import platformdirs
 
 from immersivaudio.bridge.client import Client, Engine, spawn_engine
+from immersivaudio.engine.errors import OutputError
 
 
 def home() -> Path:
@@ -34,10 +35,21 @@ def connect(address: str, token: str = "", ca: Path | None = None) -> Iterator[C
 
 @contextlib.contextmanager
 def own_engine(state: Path) -> Iterator[Engine]:
-    """An engine that keeps its jobs and caches in ``state``, may read what this user may read, and listens where only
-    this user can reach it."""
-    with tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder:
+    """An engine for the length of the block, which may read what this user may read and listens where only this user
+    can reach it. Its jobs are its own, so that calls may run beside each other; its cache is the one in ``state``."""
+    calls = state / "calls"
+    try:
+        calls.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{state} cannot be written: {error.strerror}.", "Set IMMERSIVAUDIO_HOME to a folder of yours."
+        ) from error
+    with (
+        tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder,
+        tempfile.TemporaryDirectory(dir=calls, ignore_cleanup_errors=True) as jobs,
+    ):
         address = f"unix:{Path(folder) / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
-        command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--home", str(state)]
-        with spawn_engine([*command, "--root", Path.cwd().anchor]) as engine:
+        command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
+        places = ["--home", jobs, "--cache", str(state / "cache"), "--root", Path.cwd().anchor]
+        with spawn_engine([*command, *places]) as engine:
             yield engine
