@@ -175,7 +175,9 @@ def _camera(moved: Floats) -> tuple[tuple[float, float, float, float], Floats, f
         model = np.linalg.solve(weighted @ rows + _STEADY, weighted @ seen)
     x, y = _axes(height, width)
     dx, dy, zoom, roll = (np.float32(part) for part in model)
-    field_of_view = np.dstack([dx + zoom * x - roll * y, dy + zoom * y + roll * x])
+    field_of_view = np.empty((height, width, 2), np.float32)
+    field_of_view[..., 0] = dx + zoom * x - roll * y
+    field_of_view[..., 1] = dy + zoom * y + roll * x
     return (float(dx), float(dy), float(zoom), float(roll)), field_of_view, float((far < FLOOR).mean())
 
 

@@ -57,8 +57,9 @@ class Cut:
 
 def look_at(frame: Frame) -> Look:
     """Reduce ``frame`` to what cuts are judged by."""
-    small = cv2.resize(frame.at(_WIDTH), _THUMB, interpolation=cv2.INTER_AREA)
-    hsv = cv2.cvtColor(cv2.resize(frame.at(_WIDTH), (64, 36), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2HSV)
+    picture = cv2.resize(frame.at(_WIDTH), (64, 36), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(picture, _THUMB, interpolation=cv2.INTER_AREA)
+    hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
     luma = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255.0
     centred = luma - luma.mean()
     spread = float(luma.std())
