@@ -38,6 +38,7 @@ def described(strip) -> dict:
         "start": strip.frame_final_start,
         "end": strip.frame_final_end,
         "mute": strip.mute,
+        "select": strip.select,
     }
     if strip.type == "SOUND":
         found |= {"offset_s": getattr(strip, "sound_offset", None), "volume": strip.volume}
@@ -283,7 +284,8 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     scene = edit(25, 1.0)
     _strip(strips(scene), {"type": "movie", "name": "film", "channel": 1, "at": 1, "path": options["path"]})
     users = [described(strip) for strip in strips(scene)]
-    connect(package, options | {"folder": str(folder)})
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "cut.blend"))
+    connect(package, options)
     session, cues = part(package, "session").session, scene.immersivaudio.cues
     bpy.ops.immersivaudio.spot()
     until(package, finished)
@@ -298,6 +300,7 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     bpy.ops.immersivaudio.perform()
     until(package, finished)
     found |= _outcome(package, scene, users)
+    found["files"] = sorted({strip.sound.filepath for strip in strips(scene) if strip.type == "SOUND"})
     laid = len(strips(scene))
     bpy.ops.immersivaudio.spot()
     until(package, lambda session: session.task is None or session.task.job)

@@ -419,6 +419,8 @@ def test_cues_are_listed_changed_and_performed(run: Run, blender: str, film: Cal
     assert muted not in heard
     assert heard[reworded]["prompt"] == "a door knocked once"
     assert found["receipt"][0] == found["receipt"][1] == len(found["rows"]) - 1
+    # Beside the saved file, and named from there: the project may move.
+    assert all(path.replace("\\", "/").startswith("//immersivaudio/") for path in found["files"])
     failed, message, untouched = found["cancelled"]
     assert (failed, untouched) == (True, True)
     assert "stopped" in message.lower() or "cancel" in message.lower()

@@ -17,6 +17,16 @@ HAS_SOUND_OFFSET = bpy.app.version >= (4, 4, 0)
 USABLE_CHANNELS = 128
 
 
+def portable(path: str) -> str:
+    """``path`` as Blender keeps it: relative to the saved file where the user's preferences say so."""
+    if not (bpy.data.filepath and bpy.context.preferences.filepaths.use_relative_paths):
+        return path
+    try:
+        return bpy.path.relpath(path)
+    except ValueError:  # another drive
+        return path
+
+
 def scene_of(context):
     """The scene whose edit is on screen."""
     return getattr(context.workspace, "sequencer_scene", None) or context.scene

@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import lay
+from . import compat, lay
 
 SCOPES = (
     ("selection", "Selected Strips", "The picture of the selected strips, with all that is heard meanwhile"),
@@ -56,7 +56,8 @@ class SceneState(bpy.types.PropertyGroup):
 def show(scene, sheet: Mapping[str, Any], origin: lay.Origin) -> None:
     """Put a spotted sheet in the list."""
     state = scene.immersivaudio
-    state.sheet, state.folder, state.first_frame = json.dumps(sheet), origin.folder, origin.first_frame
+    state.sheet, state.first_frame = json.dumps(sheet), origin.first_frame
+    state.folder = compat.portable(origin.folder)
     state.cues.clear()
     for cue in sheet.get("cues", ()):
         row = state.cues.add()

@@ -90,6 +90,7 @@ class _Reader:
         self.rate = compat.rate_of(scene)
         self.warnings: list[str] = []
         self._factors = retiming.speed_effects(scene)
+        self._movies: dict[str, retiming.Media | None] = {}
         self._kinds = {"MOVIE": self._movie, "SOUND": self._sound, "IMAGE": self._image, "META": self._meta}
 
     def read(self, strip, place: _Place, owner) -> Iterator[Piece]:
@@ -140,12 +141,17 @@ class _Reader:
 
     def _movie(self, strip, place: _Place) -> Iterator[Piece]:
         base = self._base(strip, place, "Video", strip.filepath)
-        media = retiming.movie_media(base.path) if base.path else None
+        media = self._measured(base.path) if base.path else None
         if media is None:
             self.warnings.append(f"{strip.name}: {base.path} cannot be read.")
             yield base
             return
         yield from self._with_holds(replace(base, media_s=media.length_s), self._played(strip, media), strip.name)
+
+    def _measured(self, path: str) -> retiming.Media | None:
+        if path not in self._movies:
+            self._movies[path] = retiming.movie_media(path)
+        return self._movies[path]
 
     def _with_holds(self, base: Piece, how: retiming.Played, name: str) -> Iterator[Piece]:
         """The content, and the first and last picture held where the strip is longer than it."""

@@ -6,9 +6,11 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -20,6 +22,9 @@ COLOURS = {"ambience": "COLOR_04", "foley": "COLOR_02", "effects": "COLOR_01", "
 STEP_DB = 3.0
 LOUDEST = 100.0
 NOTICED_S = Fraction(1, 1000)
+
+
+Laying = Generator[None, None, Receipt]
 
 
 @dataclass(frozen=True)
@@ -60,40 +65,52 @@ def placements(clips: Sequence[LaneClip], first_frame: int, rate: Fraction) -> l
     return placed
 
 
-def lay(scene, lanes: Iterable[Lane], origin: Origin) -> Receipt:
-    """Place every clip, then count what is really there."""
-    editor = scene.sequence_editor_create()
-    wanted, placed, problems = 0, 0, []
+def laying(find: Callable[[], Any], lanes: Iterable[Lane], origin: Origin) -> Laying:
+    """Place every clip, one a step, since each takes Blender some hundredths of a second; then count what is there.
+
+    ``find`` gives the scene anew for every step: an undo in between makes what was held before worthless.
+    """
+    wanted, problems = 0, []
     for lane in lanes:
-        wanted += len(lane.clips)
         spots = placements(lane.clips, origin.first_frame, origin.rate)
+        wanted += len(spots)
         if not spots:
             continue
-        channel = _free_channel(editor, lane.name, spots[0].start, spots[-1].end)
+        channel = _free_channel(find().sequence_editor_create(), lane.name, spots[0].start, spots[-1].end)
         if channel is None:
             problems.append(f"No channel is free for {lane.name}: free one and score again.")
             continue
-        made, said = _place_all(scene, channel, spots, lane, origin)
-        placed += made
-        problems += said
-    return Receipt(placed, wanted, tuple(dict.fromkeys(problems)))
+        for spot in spots:
+            problems += _tried(find(), channel, spot, lane, origin)
+            yield
+    return Receipt(_counted(find(), origin), wanted, tuple(dict.fromkeys(problems)))
 
 
-def _place_all(scene, channel: int, spots: list[Placement], lane: Lane, origin: Origin) -> tuple[int, list[str]]:
-    """Place the clips of one lane; how many are there, and what went wrong."""
-    placed, problems = 0, []
-    for spot in spots:
+def lay(scene, lanes: Iterable[Lane], origin: Origin) -> Receipt:
+    """:func:`laying` in one go."""
+    steps = laying(lambda: scene, lanes, origin)
+    while True:
         try:
-            _place(scene, channel, spot, lane, origin)
-        except (RuntimeError, HostError) as error:
-            problems.append(f"{spot.clip.name}: {error}".strip())
-            continue
-        placed += 1
-        if not compat.HAS_SOUND_OFFSET and abs(spot.late_s) > NOTICED_S:
-            problems.append(
-                "Before Blender 4.4 sound begins on whole frames only: some of it is up to half a frame off."
-            )
-    return placed, problems
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _tried(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> list[str]:
+    """Place one clip; what went wrong, in at most one sentence."""
+    try:
+        _place(scene, channel, spot, lane, origin)
+    except (RuntimeError, HostError) as error:
+        return [f"{spot.clip.name}: {error}".strip()]
+    if not compat.HAS_SOUND_OFFSET and abs(spot.late_s) > NOTICED_S:
+        return ["Before Blender 4.4 sound begins on whole frames only: some of it is up to half a frame off."]
+    return []
+
+
+def _counted(scene, origin: Origin) -> int:
+    """Strips of this laying that are in the edit now."""
+    labels = (label_of(strip) for strip in compat.all_strips(scene))
+    return sum((label.get("result"), label.get("made")) == (origin.result, origin.made) for label in labels)
 
 
 def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> None:
@@ -104,7 +121,8 @@ def _place(scene, channel: int, spot: Placement, lane: Lane, origin: Origin) -> 
     """
     clip, strips = spot.clip, compat.strips_of(scene.sequence_editor)
     # The whole file is longer than its place: made where nothing is, and trimmed before it moves in.
-    strip = strips.new_sound(name=clip.name, filepath=clip.path, channel=_bench(strips), frame_start=spot.content)
+    path = compat.portable(clip.path)
+    strip = strips.new_sound(name=clip.name, filepath=path, channel=_bench(strips), frame_start=spot.content)
     _share_sound(strip, strips)
     compat.set_handles(strip, spot.start, spot.end)
     strip.channel = channel
@@ -130,7 +148,7 @@ def _label(clip: LaneClip, lane: Lane, origin: Origin) -> dict:
     return {
         "result": origin.result,
         "made": origin.made,
-        "folder": origin.folder,
+        "folder": compat.portable(origin.folder),
         "lane": lane.name,
         "stem": lane.stem,
         "clip": clip.to_json(),
@@ -252,9 +270,26 @@ def replace_cue(scene, strip, lanes: Iterable[Lane], origin: Origin) -> Receipt:
     for lane in lanes:
         clips = [clip for clip in lane.clips if clip.cue.get("cue") == cue and lane.stem == label["stem"]]
         if clips:
-            channel = strip.channel
-            remove_strip(scene, strip)
-            spots = placements(clips, origin.first_frame, origin.rate)
-            placed, problems = _place_all(scene, channel, spots, lane, origin)
-            return Receipt(placed, len(spots), tuple(problems))
+            return _exchange(scene, strip, clips, lane, origin)
     raise HostError("That cue is no longer on the sheet, so there is nothing to put in its place.")
+
+
+def _exchange(scene, strip, clips: Sequence[LaneClip], lane: Lane, origin: Origin) -> Receipt:
+    """Take ``strip`` away and put ``clips`` on its channel; no wider than the strips beside it leave room for."""
+    missing = [clip.path for clip in clips if not Path(clip.path).is_file()]
+    if missing:
+        raise HostError(f"{missing[0]} is not there. Perform it again.")
+    channel = strip.channel
+    remove_strip(scene, strip)
+    others = [other for other in compat.strips_of(scene.sequence_editor) if other.channel == channel]
+    spots = [_fitted(spot, others) for spot in placements(clips, origin.first_frame, origin.rate)]
+    problems = [said for spot in spots for said in _tried(scene, channel, spot, lane, origin)]
+    return Receipt(_counted(scene, origin), len(spots), tuple(problems))
+
+
+def _fitted(spot: Placement, others: Sequence) -> Placement:
+    """``spot`` without the frames that another strip holds before or after it."""
+    before = [compat.end_of(other) for other in others if compat.start_of(other) <= spot.start < compat.end_of(other)]
+    start = max([spot.start, *before])
+    after = [compat.start_of(other) for other in others if start < compat.start_of(other) < spot.end]
+    return replace(spot, start=start, end=max(start + 1, min([spot.end, *after])))

@@ -85,7 +85,7 @@ class Perform(_Send):
     def act(self, context, scene):
         if not scene.immersivaudio.sheet:
             raise HostError("Spot the edit first.")
-        timeline, _, about = session.kept(Path(scene.immersivaudio.folder))
+        timeline, _, about = session.kept(Path(bpy.path.abspath(scene.immersivaudio.folder)))
         request = {**about, "timeline": timeline, "cue_sheet": cues.edited(scene)}
         origin = _origin(scene, scene.immersivaudio.first_frame, _new_folder(context))
         state.send(session.Task("render", scene.name, request, origin))
@@ -104,7 +104,7 @@ class RedoCue(_Send):
         label = lay.label_of(strip) if strip else {}
         if not label:
             raise HostError("Choose a strip that Immersivaudio made.")
-        timeline, sheet, about = session.kept(Path(label["folder"]))
+        timeline, sheet, about = session.kept(Path(bpy.path.abspath(label["folder"])))
         try:
             sheet = cues.again(sheet, label["clip"]["cue"].get("cue", ""), self.words)
         except KeyError:
@@ -180,13 +180,15 @@ def start_timer() -> None:
 def tick() -> float | None:
     """One look at the bridge; when to look again."""
     state.poll()
-    return 0.2 if state.link is not None else None
+    if state.link is None:
+        return None
+    return 0.02 if state.laying is not None else 0.2
 
 
 def leave_project(*_arguments) -> None:
     """Another file is opened: a job of this one has nowhere to go."""
     state.cancel()
-    state.task = None
+    state.task = state.laying = None
 
 
 CLASSES = (

@@ -21,6 +21,7 @@ from .bridge.stdio import Link
 from .gather import Gathered
 
 CAPABILITIES = ("undo", "lanes", "gain-curves", *(("sub-frame",) if compat.HAS_SOUND_OFFSET else ()))
+_STEP_S = 0.1
 _FILES = ("timeline.otio", "cues.json", "job.json")
 
 
@@ -56,6 +57,7 @@ class Session:
     failed: bool = False
     warnings: list[str] = field(default_factory=list)
     receipt: Receipt | None = None
+    laying: lay.Laying | None = None
 
     @property
     def connected(self) -> bool:
@@ -83,15 +85,19 @@ class Session:
             params.unregister(effect_id)
         if self.link is not None:
             self.link.close()
-        self.link, self.effects, self.engine, self.task = None, {}, {}, None
+        self.link, self.effects, self.engine, self.task, self.laying = None, {}, {}, None, None
 
     def poll(self) -> None:
         """Take what has come from the bridge and act on it."""
         if self.link is None:
             return
-        for event in self.link.poll():
-            self._heard(event["method"], event["params"])
-        if not self.link.alive:
+        try:
+            for event in self.link.poll():
+                self._heard(event["method"], event["params"])
+        except HostError as error:
+            self._fail(str(error))
+        self._go_on()
+        if not self.link.alive and self.laying is None:
             self._lost()
         _redraw()
 
@@ -189,36 +195,51 @@ class Session:
             self._call("result", {"job": self.task.job, "folder": self.task.origin.folder}, self._arrived)
 
     def _finish_spotting(self) -> None:
-        task, scene = self.task, self._scene()
+        task, scene = self.task, self._found()
         self.task = None
-        if scene is None:
-            return
         keep(task)
         cues.show(scene, task.sheet or {}, task.origin)
         self._say(f"{len(scene.immersivaudio.cues)} cues")
         bpy.ops.ed.undo_push(message="Immersivaudio: spot")
 
     def _arrived(self, result: dict) -> None:
-        task, scene = self.task, self._scene()
-        self.task = None
-        if task is None or scene is None:
+        if self.task is None:
             return
+        task, scene = self.task, self._found()
         task = replace(task, sheet=result.get("cue_sheet") or task.sheet)
         keep(task)
         lanes = [Lane.from_json(lane) for lane in result["lanes"]]
-        try:
-            self.receipt = _put(scene, task, lanes)
-        except HostError as error:
-            self._fail(str(error))
-            return
-        self._say(str(self.receipt))
-        self.failed = not self.receipt.complete
+        if task.redo:
+            self._laid(task, _again(scene, task, lanes))
+        else:
+            self.task, self.fraction = task, 1.0
+            self._say("Laying")
+            self.laying = lay.laying(self._found, lanes, task.origin)
+
+    def _go_on(self) -> None:
+        """Lay some strips, for no longer than a person notices."""
+        deadline = time.monotonic() + _STEP_S
+        while self.laying is not None and time.monotonic() < deadline:
+            task = self.task
+            try:
+                next(self.laying)
+            except StopIteration as end:
+                self.laying = None
+                self._laid(task, end.value)
+            except HostError as error:
+                self.laying = None
+                self._fail(str(error))
+
+    def _laid(self, task: Task, receipt: Receipt) -> None:
+        self.task, self.receipt = None, receipt
+        self._say(str(receipt))
+        self.failed = not receipt.complete
         bpy.ops.ed.undo_push(message=f"Immersivaudio: {task.goal}")
 
-    def _scene(self):
+    def _found(self):
         scene = bpy.data.scenes.get(self.task.scene) if self.task else None
         if scene is None:
-            self._fail("The scene of that job is gone; its files are kept.")
+            raise HostError("The scene of that job is gone; its files are kept.")
         return scene
 
     def _lost(self) -> None:
@@ -228,7 +249,7 @@ class Session:
         self._fail(said)
 
     def _fail(self, message: str) -> None:
-        self.task, self.failed, self.message, self.fraction = None, True, message, 0.0
+        self.task, self.laying, self.failed, self.message, self.fraction = None, None, True, message, 0.0
 
     def _say(self, message: str) -> None:
         self.message, self.failed = message, False
@@ -255,9 +276,7 @@ def kept(folder: Path) -> tuple[dict, dict, dict]:
     return timeline, sheet, about
 
 
-def _put(scene, task: Task, lanes: list[Lane]) -> Receipt:
-    if not task.redo:
-        return lay.lay(scene, lanes, task.origin)
+def _again(scene, task: Task, lanes: list[Lane]) -> Receipt:
     strip = next((strip for strip in compat.all_strips(scene) if strip.name == task.redo), None)
     if strip is None:
         raise HostError("The strip that was to be performed again is gone.")
