@@ -98,8 +98,7 @@ class TestSustained:
         flat = spectrum / (np.abs(spectrum) + 1e-6 * np.abs(spectrum).max())
         match = np.fft.irfft(np.abs(spectrum) * np.abs(flat), 2 * len(tame))
         later = np.abs(match[RATE // 6 * 2 : len(tame) // 2]) / match[0]
-        tonal = {"engine", "rotor", "machine", "ventilation", "cabin", "room", "night"}
-        assert later.max() < (0.9 if name in tonal else 0.35)
+        assert later.max() < 0.1
 
     def test_the_same_seed_is_the_same_and_another_is_another(self, name: str) -> None:
         first, again, other = (perform(name, 1.01, seed=seed) for seed in (7, 7, 8))
@@ -115,7 +114,7 @@ class TestSustained:
     @pytest.mark.parametrize("share", [0.0, 1.0])
     def test_any_knobs_are_safe(self, name: str, share: float) -> None:
         knobs = {knob: k.low + share * (k.high - k.low) for knob, k in sounds.BY_ID[name].knobs.items()}
-        wave = perform(name, 12.0, seed=11, **knobs)
+        wave = perform(name, 40.0 if name == "sea" else 12.0, seed=11, **knobs)
         assert np.all(np.isfinite(wave))
         assert np.max(np.abs(wave)) < 10 ** (-1 / 20)
         assert abs(lufs(wave) + 26.0) < 3.0

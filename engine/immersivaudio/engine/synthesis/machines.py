@@ -193,24 +193,24 @@ class Cabin:
         fast = ask["speed"]
         boom = sum(hump(float(f), 0.1) for f in (rng.uniform(38, 48), rng.uniform(72, 90), rng.uniform(115, 140)))
         self._boom = unit(slope(-7.0, 60.0) * band(35.0, 900.0, 1) * (1 + 1.2 * np.asarray(boom)))
-        self._tyres = unit(hump(lerp(220.0, 320.0, fast), 0.7) * slope(-3.0, 300.0)) * lerp(0.2, 0.7, fast)
-        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 600.0)) * lerp(0.03, 0.35, fast**1.5)
+        self._tyres = unit(hump(lerp(220.0, 320.0, fast), 0.7) * slope(-3.0, 300.0)) * lerp(0.12, 0.45, fast)
+        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 600.0)) * lerp(0.02, 0.22, fast**1.5)
         self._noise, self._road, self._gust = Noise(rng, 0.7), Wander(rng, (0.06, 0.25, 2.0)), Wander(rng, (0.5, 2.0))
         self._shaft = Turning(rng, glide(28.0, 95.0, fast), 0.008)
         self._orders = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0])[:, None]
         self._loud = np.array([0.15, 0.5, 0.35, 0.2, 0.12, 0.08]) * rng.uniform(0.7, 1.3, 6)
-        self._rng, self._tape, self._joints = rng, Tape(), glide(0.15, 1.2, fast)
+        self._rng, self._tape, self._joints = rng, Tape(), glide(0.1, 0.6, fast)
         self._sos = signal.butter(1, 900.0, fs=RATE_HZ, output="sos")
 
     def frame(self) -> Array:
-        road, gust = np.exp(0.07 * self._road.frame()), np.exp(0.2 * self._gust.frame())
+        road, gust = np.exp(0.07 * self._road.frame()), np.exp(0.1 * self._gust.frame())
         magnitude = road[:, None] * (self._boom + self._tyres) + gust[:, None] * self._wind
         for _ in range(self._rng.poisson(self._joints * FRAME / RATE_HZ)):
-            start, loud = int(self._rng.integers(0, FRAME)), 0.9 * np.exp(0.5 * self._rng.standard_normal())
+            start, loud = int(self._rng.integers(0, FRAME)), 0.25 * np.exp(0.5 * self._rng.standard_normal())
             for axle in (0, int(2.7 / lerp(8.0, 32.0, 0.5) * RATE_HZ)):
                 self._tape.lay(start + axle, _joint(self._rng), loud * _MIDDLE)
         motor = self._loud @ np.sin(2 * np.pi * self._orders * self._shaft.frame())
-        return self._noise.frame(magnitude) + 1.1 * motor + self._tape.frame()
+        return self._noise.frame(magnitude) + 1.6 * motor + self._tape.frame()
 
 
 def _joint(rng: Rng) -> Array:

@@ -206,7 +206,7 @@ class _Roar:
     settle_s = 4.0
 
     def __init__(self, rng: Rng) -> None:
-        self._paint = unit(hump(180.0, 1.3) + 0.3 * band(300.0, 3_000.0, 1) * slope(-4.0, 400.0))
+        self._paint = unit(hump(150.0, 1.1) + 0.3 * band(300.0, 3_000.0, 1) * slope(-4.0, 400.0))
         self._noise, self._tear = Noise(rng, 0.0), Wander(rng, (0.025, 0.08, 0.5))
 
     def frame(self) -> Array:
@@ -220,8 +220,8 @@ class _Fan:
 
     def __init__(self, rng: Rng) -> None:
         pitch = rng.uniform(1_700.0, 2_600.0)
-        tones = resonance(pitch, 14.0) + 0.5 * resonance(1.5 * pitch, 16.0) + 0.4 * resonance(2 * pitch, 18.0)
-        self._paint = 0.3 * unit(tones) + unit(band(700.0, 9_000.0, 1) * slope(-3.0, 1_500.0))
+        tones = resonance(pitch, 18.0) + 0.5 * resonance(1.5 * pitch, 22.0) + 0.4 * resonance(2 * pitch, 24.0)
+        self._paint = 0.28 * unit(tones) + unit(band(700.0, 9_000.0, 1) * slope(-3.0, 1_500.0))
         self._noise = Noise(rng, 0.0)
 
     def frame(self) -> Array:

@@ -149,10 +149,10 @@ class City:
             start = int(self._rng.integers(0, FRAME))
             self._tape.lay_stereo(start, 0.5 * self._near * in_room(event, 4.0, 1.8, 0.08))
         self._clock_s += FRAME_S
-        hum = (0.10 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
+        hum = (0.07 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
         cars, motors = self._road.drive(now)
         busy = lerp(0.5, 1.0, self._busy)
-        return self._noise.frame(hum + 0.7 * busy * cars) + 1.3 * busy * motors + self._tape.frame()
+        return self._noise.frame(hum + 0.85 * busy * cars) + 1.9 * busy * motors + self._tape.frame()
 
 
 class Room:

@@ -179,7 +179,7 @@ class Stream:
 
 
 def _deep_bubble(rng: Rng) -> Array:
-    radius = glide(0.004, 0.014, rng.random())
+    radius = glide(0.0025, 0.010, rng.random())
     return np.asarray(in_room(bubble(rng, radius, 0.25), 0.5, 0.5)[0])
 
 
@@ -201,10 +201,10 @@ class Underwater:
         self._ramp = Ramp()
 
     def frame(self) -> Array:
-        surge, swirl = np.exp(0.35 * self._surge.frame()), np.exp(0.25 * self._swirl.frame())
-        out = self._noise.frame((0.6 * surge)[:, None] * self._deep + (0.35 * swirl)[:, None] * self._murk)
+        surge, swirl = np.exp(0.2 * self._surge.frame()), np.exp(0.15 * self._swirl.frame())
+        out = self._noise.frame((0.25 * surge)[:, None] * self._deep + (0.25 * swirl)[:, None] * self._murk)
         rate = glide(1.5, 22.0, self._lively) * np.exp(1.2 * self._cluster.frame() - 0.5)
-        return out + 0.5 * self._near * self._bubbles.frame(rate, 0.6)
+        return out + 0.6 * self._near * self._bubbles.frame(rate, 0.6)
 
 
 class Pour:
