@@ -17,6 +17,7 @@ _FORGET_S = 0.5
 _LEAST_S = 0.3
 _CROSSED = 0.45
 _MOST = 4000
+_TALL = 16 / 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,12 @@ class Courses:
 
     passes: list[Pass] = field(default_factory=list)
     _open: list[Course] = field(default_factory=list)
+    _end_s: float = 0.0
 
     def see(self, step: Step) -> None:
+        if step.start_s > self._end_s + 1e-6:  # steps join but at cuts
+            self._close(float("inf"))
+        self._end_s = step.end_s
         free = _blobs(step)
         for course in sorted(self._open, key=lambda c: -c.last.area):
             found = _next(course, free, step.end_s)
@@ -131,7 +136,7 @@ def _next(course: Course, free: list[Blob], now: float) -> Blob | None:
     """The blob of now that overlaps best with where the course's last one should be by now."""
     gap = now - course.times_s[-1]
     last = course.last
-    dx, dy = last.velocity[0] * gap, last.velocity[1] * gap * 16 / 9
+    dx, dy = last.velocity[0] * gap, last.velocity[1] * gap * _TALL
     best, found = 0.15, None
     for blob in free:
         across = min(last.right + dx, blob.right) - max(last.left + dx, blob.left)
@@ -163,6 +168,8 @@ def _crossed(course: Course) -> Pass | None:
     at_edges = sum(_touches(edges[:4], moved[axis] < 0)) > 0, sum(_touches(edges[-4:], moved[axis] > 0)) > 0
     if span < _CROSSED or reach < 0.85 or not all(at_edges):
         return None
+    if span < 0.35 * length or not _moved_itself(times, blobs, moved):
+        return None
     nearest = int(np.abs(way - 0.5).max(1).argmin())
     size = float(np.percentile([b.area for b in blobs], 90))
     speed = float(np.median([np.hypot(*b.velocity) for b in blobs]))
@@ -171,6 +178,13 @@ def _crossed(course: Course) -> Pass | None:
     return Pass(
         times[0], times[-1], times[nearest], (way[0, 0], way[0, 1]), (way[-1, 0], way[-1, 1]), size, speed, confidence
     )
+
+
+def _moved_itself(times: list[float], blobs: list[Blob], moved: NDArray[np.float64]) -> bool:
+    """Whether what the blobs did each step adds up to the way they went; patches of camera shake do not."""
+    lasting = np.diff(times, prepend=times[0])[:, None]
+    walked = (np.array([blob.velocity for blob in blobs]) * lasting).sum(0) * (1.0, _TALL)
+    return 0.4 <= float(walked @ moved) / max(1e-6, float(moved @ moved)) <= 2.0
 
 
 def _touches(edges: list[tuple[float, float]], far: bool) -> list[bool]:

@@ -19,7 +19,7 @@ from immersivaudio.engine.watchers._flow import Brake, Floats, Step, boxed, brak
 _LEAST_LOSS = 0.02
 _LEAST_DROP = 0.018
 _REACH_S = 0.3
-_PATIENCE_S = 0.16
+_PATIENCE_S = 1e-6  # steps join but at cuts
 _NEAR = np.ones((5, 5), np.uint8)
 
 
