@@ -294,6 +294,8 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     rows = [{"id": row.cue_id, "stem": row.stem, "frame": row.start_frame, "why": row.why} for row in cues]
     found = {"rows": rows, "said": session.message, "listed": listed, "strips_after_spotting": len(strips(scene))}
     foley = [row for row in cues if row.stem == "Foley"]
+    if len(foley) < 2:
+        raise RuntimeError(f"too few cues: {rows} {session.message} {session.warnings}")
     foley[0].heard = False
     foley[1].prompt = "a door knocked once"
     found["changed"] = [foley[0].cue_id, foley[1].cue_id]
@@ -308,10 +310,17 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     until(package, finished)
     found["cancelled"] = [session.failed, session.message, len(strips(scene)) == laid]
     bpy.ops.immersivaudio.score()
-    until(package, lambda session: session.task is None or session.task.job)
+    until(package, lambda session: session.task is None or scene.immersivaudio.pending)
     session.link._process.kill()
     until(package, finished)
     found["killed"] = [session.failed, session.message, session.connected, len(strips(scene)) == laid]
+    found["offered"] = drawn(package)
+    connect(package, options)
+    bpy.ops.immersivaudio.resume()
+    until(package, finished)
+    receipt = session.receipt
+    found["resumed"] = [session.message, receipt and [receipt.placed, receipt.wanted, len(strips(scene)) - laid]]
+    found["pending"] = scene.immersivaudio.pending
     return found
 
 

@@ -427,6 +427,11 @@ def test_cues_are_listed_changed_and_performed(run: Run, blender: str, film: Cal
     failed, message, connected, untouched = found["killed"]
     assert (failed, connected, untouched) == (True, False, True)
     assert "Connect again" in message
+    assert ["operator", "immersivaudio.resume"] in found["offered"]
+    said, (placed, wanted, new) = found["resumed"]
+    assert said == f"placed {placed}/{wanted}"
+    assert placed == wanted == new > 1
+    assert found["pending"] == ""
 
 
 def test_what_goes_wrong_first_is_said_in_a_sentence(run: Run, blender: str) -> None:

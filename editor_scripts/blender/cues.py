@@ -50,6 +50,7 @@ class SceneState(bpy.types.PropertyGroup):
     chosen: bpy.props.IntProperty()
     sheet: bpy.props.StringProperty()
     folder: bpy.props.StringProperty()
+    pending: bpy.props.StringProperty()
     first_frame: bpy.props.IntProperty()
 
 

@@ -114,6 +114,18 @@ class RedoCue(_Send):
         state.send(session.Task("render", scene.name, request, origin, redo=strip.name))
 
 
+class Resume(_Send):
+    """Follow the job that went on, or waits, since Blender was closed or lost its engine"""
+
+    bl_idname = "immersivaudio.resume"
+    bl_label = "Find Unfinished Job"
+
+    def act(self, context, scene):
+        if not scene.immersivaudio.pending:
+            raise HostError("No job of this scene is unfinished.")
+        state.send(session.pending(scene))
+
+
 class Cancel(_Operator):
     """Stop the running job"""
 
@@ -197,6 +209,7 @@ CLASSES = (
     Spot,
     Perform,
     RedoCue,
+    Resume,
     Cancel,
     RemoveLast,
     Press,

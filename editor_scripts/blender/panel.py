@@ -88,7 +88,9 @@ def draw_score(layout, scene) -> None:
     if state.busy:
         layout.progress(factor=state.fraction, text=state.message)
         layout.operator("immersivaudio.cancel", icon="CANCEL")
-    elif state.message:
+    elif scene.immersivaudio.pending:
+        layout.operator("immersivaudio.resume", icon="RECOVER_LAST")
+    if state.message and not state.busy:
         layout.label(text=state.message, icon="ERROR" if state.failed else "INFO")
     for warning in state.warnings:
         layout.label(text=warning, icon="ERROR")

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ _FILES = ("timeline.otio", "cues.json", "job.json")
 
 @dataclass(frozen=True)
 class Task:
-    """A job that was sent: what for, for which scene, and where its result belongs. ``redo`` names a strip."""
+    """A job that was sent: what for, for which scene, and where its result belongs. ``redo`` names a strip;
+    ``engine_job`` is set when the engine has it already."""
 
     goal: str
     scene: str
@@ -35,6 +37,7 @@ class Task:
     origin: lay.Origin
     redo: str = ""
     job: str = ""
+    engine_job: str = ""
     sheet: Mapping[str, Any] | None = None
 
     @property
@@ -118,8 +121,12 @@ class Session:
         if self.busy:
             raise HostError("A job is running. Wait for it, or cancel it.")
         self.task, self.receipt, self.fraction = task, None, 0.0
-        self._say("Sending")
-        self._call(task.goal, dict(task.request), self._accepted)
+        if task.engine_job:
+            self._say("Looking for the job")
+            self._call("attach", {"engine_job": task.engine_job}, self._accepted)
+        else:
+            self._say("Sending")
+            self._call(task.goal, dict(task.request), self._accepted)
 
     def cancel(self) -> None:
         """Ask the engine to stop; it says when it has."""
@@ -181,10 +188,19 @@ class Session:
             self.warnings.append(str(told["text"]))
         elif method == "cue_sheet":
             self.task = replace(self.task, sheet=told["cue_sheet"])
+        elif method == "accepted":
+            self._remember(str(told["engine_job"]))
         elif method == "failed":
+            self._found().immersivaudio.pending = ""
             self._fail(str(failure(told)))
         elif method == "done":
             self._done()
+
+    def _remember(self, engine_job: str) -> None:
+        """Write down where the job is, so that it is found again when Blender or the bridge ends before it does."""
+        if not self.task.redo:
+            keep(self.task)
+            self._found().immersivaudio.pending = json.dumps(pending_of(self.task, engine_job))
 
     def _done(self) -> None:
         if self.task.goal == "spot":
@@ -196,7 +212,7 @@ class Session:
 
     def _finish_spotting(self) -> None:
         task, scene = self.task, self._found()
-        self.task = None
+        self.task, scene.immersivaudio.pending = None, ""
         keep(task)
         cues.show(scene, task.sheet or {}, task.origin)
         self._say(f"{len(scene.immersivaudio.cues)} cues")
@@ -231,6 +247,7 @@ class Session:
                 self._fail(str(error))
 
     def _laid(self, task: Task, receipt: Receipt) -> None:
+        self._found().immersivaudio.pending = ""
         self.task, self.receipt = None, receipt
         self._say(str(receipt))
         self.failed = not receipt.complete
@@ -253,6 +270,25 @@ class Session:
 
     def _say(self, message: str) -> None:
         self.message, self.failed = message, False
+
+
+def pending_of(task: Task, engine_job: str) -> dict[str, Any]:
+    """What a scene keeps of a job that is not done."""
+    origin = {**task.origin.__dict__, "rate": [task.origin.rate.numerator, task.origin.rate.denominator]}
+    return {"goal": task.goal, "engine_job": engine_job, "origin": origin}
+
+
+def pending(scene) -> Task:
+    """The job of this scene that was not done when Blender or the bridge ended.
+
+    Raises:
+        HostError: what it was made from is gone.
+    """
+    told = json.loads(scene.immersivaudio.pending)
+    origin = lay.Origin(**{**told["origin"], "rate": Fraction(*told["origin"]["rate"])})
+    timeline, sheet, about = kept(Path(origin.folder))
+    request = {**about, "timeline": timeline}
+    return Task(told["goal"], scene.name, request, origin, engine_job=told["engine_job"], sheet=sheet)
 
 
 def keep(task: Task) -> None:

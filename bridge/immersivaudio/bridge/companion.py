@@ -24,7 +24,7 @@ from immersivaudio.bridge.effect import Effect
 from immersivaudio.bridge.errors import BridgeError, NotAllowedError, NotThereError, RefusedError, StoppedError
 from immersivaudio.bridge.host import Json
 from immersivaudio.bridge.own_engine import OwnEngine
-from immersivaudio.bridge.stdio import Answerer
+from immersivaudio.bridge.stdio import Answer, Answerer
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
 
 AUTO = "auto"
@@ -43,7 +43,7 @@ class Job:
 
 
 class Companion:
-    """What the editor may call. Every call comes in a thread of its own."""
+    """What the editor may call. Every call comes in a thread of its own, which goes on to follow a job that it began."""
 
     def __init__(self, engine: str, token: str, home: Path | None = None) -> None:
         self._address, self._token, self._home = engine, token, home
@@ -91,21 +91,20 @@ class Companion:
         changed = str(params["changed"])
         return _json(self._connected().instance_changed(self._instance(params), changed, _context(params)))
 
-    def spot(self, params: Json) -> Json:
+    def spot(self, params: Json) -> Answer:
         """Watch and spot ``timeline``; the cue sheet comes as a notification."""
         return self._start(params, job_pb2.GOAL_SPOT)
 
-    def render(self, params: Json) -> Json:
+    def render(self, params: Json) -> Answer:
         """Score ``timeline``, by ``cue_sheet`` when there is one."""
         return self._start(params, job_pb2.GOAL_DELIVER)
 
-    def attach(self, params: Json) -> Json:
+    def attach(self, params: Json) -> Answer:
         """Follow a job that the engine knows as ``engine_job``: one of an editor that was closed meanwhile."""
         job = self._new_job()
         job.engine_job = str(params["engine_job"])
         self._connected().get(job.engine_job)
-        self._follow_in_thread(job, None)
-        return {"job": job.id}
+        return Answer({"job": job.id}, lambda: self._follow(job, None))
 
     def cancel(self, params: Json) -> Json:
         """Stop ``job``; ``failed`` with the reason ``CANCELLED`` says when it has stopped."""
@@ -132,18 +131,14 @@ class Companion:
             "files": files,
         }
 
-    def _start(self, params: Json, goal: job_pb2.Goal) -> Json:
+    def _start(self, params: Json, goal: job_pb2.Goal) -> Answer:
         job = self._new_job()
-        self._follow_in_thread(job, (params, goal))
-        return {"job": job.id}
+        return Answer({"job": job.id}, lambda: self._follow(job, (params, goal)))
 
     def _new_job(self) -> Job:
         job = Job(str(uuid.uuid4()))
         self._jobs[job.id] = job
         return job
-
-    def _follow_in_thread(self, job: Job, order: tuple[Json, job_pb2.Goal] | None) -> None:
-        threading.Thread(target=self._follow, args=(job, order), daemon=True).start()
 
     def _follow(self, job: Job, order: tuple[Json, job_pb2.Goal] | None) -> None:
         """Send the order, when there is one, and tell the editor what becomes of it."""

@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import IO, Any
 
 from immersivaudio.bridge.host import Json, LinkError
@@ -204,6 +205,14 @@ def _error_of(error: Mapping[str, Any]) -> LinkError:
     return LinkError(str(error.get("message", "")), str(data.get("hint", "")), str(data.get("reason", "")))
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A result, and what to begin once it is on its way: an editor must know a job's name before it hears of it."""
+
+    result: Any
+    then: Callable[[], None] = lambda: None
+
+
 class Answerer:
     """The bridge's end: reads calls, answers each in a thread of its own, and writes notifications."""
 
@@ -235,12 +244,16 @@ class Answerer:
 
     def _answer(self, number: int | None, method: str, params: Json) -> None:
         if method not in self._methods:
-            return self._refuse(number, UNKNOWN_METHOD, f"The bridge has no {method}.")
+            self._refuse(number, UNKNOWN_METHOD, f"The bridge has no {method}.")
+            return
         try:
             result = self._methods[method](params)
         except Exception as error:  # every failure must be answered: the editor waits for it
-            return self._refuse(number, BRIDGE_FAILED, *_words(error))
-        return self._write({"id": number, "result": result})
+            self._refuse(number, BRIDGE_FAILED, *_words(error))
+            return
+        answer = result if isinstance(result, Answer) else Answer(result)
+        self._write({"id": number, "result": answer.result})
+        answer.then()
 
     def _refuse(self, number: int | None, code: int, message: str, hint: str = "", reason: str = "") -> None:
         self._write(
