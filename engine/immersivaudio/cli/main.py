@@ -20,6 +20,7 @@ _COMMANDS = {
     "serve": ("serving", "serve", "Run the engine for editors on this machine."),
     "jobs": ("serving", "jobs", "List the jobs of a running engine."),
     "doctor": ("doctor", "doctor", "Say what is installed, what is missing, and what to do about it."),
+    "install-resolve": ("install_resolve", "install_resolve", "Put Immersivaudio into DaVinci Resolve's menu."),
     "demo": ("demo", "demo", "Draw a short silent clip and score it."),
 }
 

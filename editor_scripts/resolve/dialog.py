@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A window of Fusion's UIManager, drawn from what the engine describes.
+
+The window is pumped by hand with ``StepLoop``: inside ``RunLoop`` a timer does not fire for Python in Resolve 21, and
+Cancel would not be heard while a job runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+from .bridge.host import Scope
+from .journal import Journal
+from .panel import CHOICE, FLAG, NUMBER, TITLE, WHOLE, WORDS, Field, Panel, Wish
+from .windows import Stopped
+
+WINDOW = "Immersivaudio"
+_SCOPES = ((Scope.WHOLE, "Whole timeline"), (Scope.RANGE, "In to out"), (Scope.SELECTION, "Selected clips"))
+_PAUSE_S = 0.03
+
+
+class Dialog:
+    """Asks in one window, shows progress with Cancel in another, tells the end in a third."""
+
+    def __init__(self, ui: Any, bmd: Any, journal: Journal) -> None:
+        self._ui, self._journal = ui, journal
+        self._dispatcher = bmd.UIDispatcher(ui)
+        self._window: Any = None
+        self._pressed = ""
+
+    def ask(self, panel: Panel, ranged: bool) -> Wish | None:
+        effect, scope = panel.effects[0][0], Scope.RANGE if ranged else Scope.WHOLE
+        while True:
+            self._draw_question(panel, effect, scope)
+            pressed, values = self._wait(), self._values(panel, effect)
+            scope = _SCOPES[int(self._items()["scope"].CurrentIndex)][0]
+            chosen = panel.effects[int(self._items()["effect"].CurrentIndex)][0]
+            self.close()
+            if pressed != "effect":
+                return Wish(scope, effect, values) if pressed == "score" else None
+            effect = chosen
+
+    def show(self, text: str, fraction: float) -> None:
+        if self._window is None:
+            label = self._ui.Label({"ID": "said", "Text": text, "WordWrap": True})
+            self._open([label, self._button("cancel", "Cancel")], (420, 120))
+        self._items()["said"].Text = f"{text}  {fraction:.0%}"
+        self.breathe()
+
+    def breathe(self) -> None:
+        self._step()
+        if self._pressed in ("cancel", "close"):
+            raise Stopped("Cancelled. The timeline is as it was.")
+
+    def tell(self, text: str) -> None:
+        self._journal.say(text)
+        label = self._ui.Label({"ID": "said", "Text": text, "WordWrap": True})
+        self._open([label, self._button("close", "Close")], (480, 160))
+        self._wait()
+        self.close()
+
+    def close(self) -> None:
+        if self._window is not None:
+            self._window.Hide()
+            self._window = None
+
+    def _draw_question(self, panel: Panel, effect: str, scope: Scope) -> None:
+        fields = panel.fields(effect)
+        rows = [self._row("Sound", self._ui.ComboBox({"ID": "effect"}))]
+        rows.append(self._row("Send", self._ui.ComboBox({"ID": "scope"})))
+        rows += [self._control(one) for one in fields]
+        rows.append(self._ui.HGroup({}, [self._button("score", "Score"), self._button("cancel", "Cancel")]))
+        self._open(rows, (460, 140 + 32 * len(fields)))
+        items = self._items()
+        _fill(items["effect"], [label for _, label in panel.effects], [id for id, _ in panel.effects].index(effect))
+        _fill(items["scope"], [label for _, label in _SCOPES], [one for one, _ in _SCOPES].index(scope))
+        for one in fields:
+            if one.kind == CHOICE:
+                ids = [choice for choice, _ in one.choices]
+                _fill(items[one.name], [label for _, label in one.choices], _index(ids, one.value))
+        self._window.On["effect"].CurrentIndexChanged = self._press("effect")
+
+    def _control(self, one: Field) -> Any:
+        told = {"ID": one.name, "ToolTip": one.hint, "Enabled": one.enabled}
+        limits = {"Minimum": one.least, "Maximum": one.most, "SingleStep": one.step, "Value": one.value}
+        if one.kind == TITLE:
+            return self._ui.Label({"Text": one.label})
+        if one.kind == FLAG:
+            return self._ui.CheckBox({**told, "Text": one.label, "Checked": bool(one.value)})
+        if one.kind == NUMBER:
+            return self._row(one.label, self._ui.DoubleSpinBox({**told, **limits, "Decimals": one.digits}))
+        if one.kind == WHOLE:
+            return self._row(one.label, self._ui.SpinBox({**told, **{name: int(n) for name, n in limits.items()}}))
+        if one.kind == CHOICE:
+            return self._row(one.label, self._ui.ComboBox(told))
+        make = self._ui.TextEdit if one.lines > 1 else self._ui.LineEdit
+        return self._row(one.label, make({**told, "PlainText" if one.lines > 1 else "Text": one.value or ""}))
+
+    def _values(self, panel: Panel, effect: str) -> dict[str, Any]:
+        items = self._items()
+        return {one.name: _read(items[one.name], one) for one in panel.fields(effect) if one.kind != TITLE}
+
+    def _row(self, label: str, control: Any) -> Any:
+        return self._ui.HGroup({"Weight": 0}, [self._ui.Label({"Text": label, "Weight": 0.4}), control])
+
+    def _button(self, name: str, text: str) -> Any:
+        return self._ui.Button({"ID": name, "Text": text, "Weight": 0})
+
+    def _open(self, rows: list[Any], size: tuple[int, int]) -> None:
+        self.close()
+        about = {"ID": WINDOW, "WindowTitle": "Immersivaudio", "Geometry": [200, 200, *size]}
+        self._window = self._dispatcher.AddWindow(about, [self._ui.VGroup({}, rows)])
+        self._pressed = ""
+        self._window.On[WINDOW].Close = self._press("close")
+        for name in ("score", "cancel", "close"):
+            if name in self._items():
+                self._window.On[name].Clicked = self._press(name)
+        self._window.Show()
+
+    def _press(self, name: str) -> Any:
+        def pressed(event: Any) -> None:
+            self._pressed = name
+
+        return pressed
+
+    def _wait(self) -> str:
+        while not self._pressed:
+            self._step()
+            time.sleep(_PAUSE_S)
+        return self._pressed
+
+    def _step(self) -> None:
+        # An event without a handler raises KeyError out of StepLoop.
+        with contextlib.suppress(KeyError):
+            self._dispatcher.StepLoop(False)
+
+    def _items(self) -> Any:
+        return self._window.GetItems()
+
+
+def _fill(combo: Any, labels: list[str], index: int) -> None:
+    for label in labels:
+        combo.AddItem(label)
+    combo.CurrentIndex = index
+
+
+def _index(ids: list[str], value: Any) -> int:
+    return ids.index(value) if value in ids else 0
+
+
+def _read(item: Any, one: Field) -> Any:
+    if one.kind == FLAG:
+        return bool(item.Checked)
+    if one.kind == CHOICE:
+        return one.choices[int(item.CurrentIndex)][0]
+    if one.kind == WORDS:
+        return str(item.PlainText if one.lines > 1 else item.Text)
+    return float(item.Value) if one.kind == NUMBER else int(item.Value)

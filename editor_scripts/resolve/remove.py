@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Taking the last result away: our clips, our lanes, our bin, and nothing else. Resolve has no undo for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import bins
+from .access import Edit
+
+
+def remove_last(edit: Edit) -> int:
+    """Remove the newest result of this timeline; how many clips went. Its files stay on the disk."""
+    results = bins.results(edit)
+    if not results:
+        return 0
+    last = results[-1]
+    ours = {item.GetUniqueId() for item in last.items}
+    # Elsewhere DeleteClips answers False and deletes nothing.
+    edit.resolve.OpenPage("edit")
+    gone = sum(_clear(edit, track, ours, last) for track in range(_count(edit), 0, -1))
+    bins.discard(edit, last)
+    return gone
+
+
+def _clear(edit: Edit, track: int, ours: set[Any], result: bins.Result) -> int:
+    """Delete our clips from a track, and the track when nothing is left of it and its name is ours."""
+    timeline = edit.timeline
+    before = timeline.GetItemListInTrack("audio", track) or ()
+    items = [item for item in before if _media(item) in ours]
+    if not items or timeline.GetIsTrackLocked("audio", track):
+        return 0
+    timeline.DeleteClips(items, False)
+    rest = timeline.GetItemListInTrack("audio", track) or ()
+    if not rest and str(timeline.GetTrackName("audio", track)).startswith(result.lanes):
+        timeline.DeleteTrack("audio", track)
+    return len(before) - len(rest)
+
+
+def _count(edit: Edit) -> int:
+    return int(edit.timeline.GetTrackCount("audio"))
+
+
+def _media(item: Any) -> Any:
+    media = item.GetMediaPoolItem()
+    return media.GetUniqueId() if media is not None else None

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""``install-resolve``: two entries for Resolve's Workspace > Scripts, and the script that they run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import platformdirs
+
+ENTRIES = {"Immersivaudio.py": "score", "Immersivaudio - Remove last result.py": "remove"}
+PACKAGE = "immersivaudio_resolve"
+_BRIDGE = ("host.py", "stdio.py")
+_NOT_COPIED = ("menu.py", "live_check.py")
+_FREE = (
+    "Without Studio, Resolve 21.1 and newer lists no Python scripts. There the way is: export the timeline as .otio, "
+    "`immersivaudio score cut.otio -o cut_scored.otio`, import that."
+)
+
+
+@click.command("install-resolve")
+@click.option("--uninstall", is_flag=True, help="Take away what was installed.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Resolve's Fusion/Scripts/Utility folder, if elsewhere."
+)
+def install_resolve(uninstall: bool, dry_run: bool, folder: Path | None) -> None:
+    """Put Immersivaudio into DaVinci Resolve's menu Workspace > Scripts.
+
+    The entries use the environment that this command runs in; install again when that has moved.
+    """
+    from immersivaudio.engine.errors import OutputError
+
+    menu = folder or menu_folder(sys.platform, os.environ)
+    library = menu.parent / PACKAGE if folder else Path(platformdirs.user_data_dir("immersivaudio", False)) / "resolve"
+    try:
+        said = _uninstall(menu, library, dry_run) if uninstall else _install(menu, library, dry_run)
+    except OSError as error:
+        raise OutputError(f"{error.filename} cannot be written: {error.strerror}.", "Give --folder.") from error
+    for line in said:
+        click.echo(line)
+    if not uninstall:
+        click.echo("In Resolve: Workspace > Scripts > Immersivaudio. Restart Resolve if it is not listed.")
+        click.echo(_FREE)
+
+
+def menu_folder(platform: str, environment: Mapping[str, str]) -> Path:
+    """Where Resolve looks for a user's scripts that show on every page."""
+    if platform == "darwin":
+        base = Path.home() / "Library/Application Support/Blackmagic Design/DaVinci Resolve"
+    elif platform == "win32":
+        base = Path(environment.get("APPDATA", Path.home() / "AppData/Roaming"))
+        base = base / "Blackmagic Design/DaVinci Resolve/Support"
+    else:
+        base = Path(environment.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "DaVinciResolve"
+    return base / "Fusion/Scripts/Utility"
+
+
+def _install(menu: Path, library: Path, dry_run: bool) -> Iterator[str]:
+    files = {library / PACKAGE / name: text for name, text in _package().items()}
+    stub = (_source() / "menu.py").read_text("utf-8")
+    for name, action in ENTRIES.items():
+        baked = {"@LIBRARY@": str(library), "@PYTHON@": sys.executable, "@ACTION@": action}
+        files[menu / name] = _baked(stub, baked)
+    if not dry_run:
+        shutil.rmtree(library / PACKAGE, ignore_errors=True)
+    for path, text in files.items():
+        if not dry_run:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        yield f"{'would write' if dry_run else 'wrote'} {path}"
+
+
+def _uninstall(menu: Path, library: Path, dry_run: bool) -> Iterator[str]:
+    there = [path for path in (*(menu / name for name in ENTRIES), library) if path.exists()]
+    for path in there:
+        if not dry_run:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        yield f"{'would remove' if dry_run else 'removed'} {path}"
+    if not there:
+        yield "nothing was installed there"
+
+
+def _package() -> dict[str, str]:
+    """Every file of the script by its name: its own, and the bridge's standard-library half, which has another name
+    there."""
+    own = [path for path in sorted(_source().glob("*.py")) if path.name not in _NOT_COPIED]
+    files = {path.name: path.read_text("utf-8") for path in own}
+    found = importlib.util.find_spec("immersivaudio.bridge")
+    bridge = Path(str(found.origin)).parent if found else Path()
+    files["bridge/__init__.py"] = "# SPDX-License-Identifier: Apache-2.0\n"
+    for name in _BRIDGE:
+        text = (bridge / name).read_text("utf-8")
+        files[f"bridge/{name}"] = text.replace("from immersivaudio.bridge.", "from .")
+    return files
+
+
+def _source() -> Path:
+    """The script's folder: in the wheel beside this package, in a checkout at its root.
+
+    Raises:
+        UnavailableError: it is in neither.
+    """
+    from immersivaudio.engine.errors import UnavailableError
+
+    here = Path(__file__).resolve()
+    for place in (here.parents[1] / "editor_scripts/resolve", here.parents[3] / "editor_scripts/resolve"):
+        if (place / "menu.py").is_file():
+            return place
+    raise UnavailableError("The script for Resolve is not in this installation.", "Install from a checkout or a wheel.")
+
+
+def _baked(stub: str, values: Mapping[str, str]) -> str:
+    for mark, value in values.items():
+        stub = stub.replace(f'"{mark}"', repr(value))
+    return stub
