@@ -215,7 +215,7 @@ def connect(package: str, options: dict) -> None:
     preferences.python, preferences.engine = options["python"], options.get("engine", "auto")
     preferences.folder = options.get("folder", "")
     bpy.ops.immersivaudio.connect()
-    until(package, lambda session: session.failed or len(session.effects) >= options.get("effects", 4))
+    until(package, lambda session: session.failed or session.connected)
     session = part(package, "session").session
     if session.failed:
         raise RuntimeError(session.message)
@@ -294,8 +294,6 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     rows = [{"id": row.cue_id, "stem": row.stem, "frame": row.start_frame, "why": row.why} for row in cues]
     found = {"rows": rows, "said": session.message, "listed": listed, "strips_after_spotting": len(strips(scene))}
     foley = [row for row in cues if row.stem == "Foley"]
-    if len(foley) < 2:
-        raise RuntimeError(f"too few cues: {rows} {session.message} {session.warnings}")
     foley[0].heard = False
     foley[1].prompt = "a door knocked once"
     found["changed"] = [foley[0].cue_id, foley[1].cue_id]

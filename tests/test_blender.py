@@ -26,7 +26,7 @@ from conftest import CONTACTS_S, ball_picture
 
 from immersivaudio.bridge.host import exact_json
 from immersivaudio.bridge.process import spawn_engine
-from immersivaudio.engine import conform, media
+from immersivaudio.engine import conform, effects, media
 
 ROOT = Path(__file__).parents[1]
 NTSC = Fraction(24000, 1001)
@@ -310,10 +310,10 @@ def test_lanes_lie_where_they_must_and_go_again(
         _clip("b", tone, Fraction(5, 2), Fraction(5, 2), gain_db=-6.0),
     ]
     curve = [{"at_s": 0.0, "gain_db": 0.0}, {"at_s": 1.0, "gain_db": -9.0}]
-    effects = [_clip("c", tone, between, Fraction(1), gain_curve=curve)]
+    between_frames = [_clip("c", tone, between, Fraction(1), gain_curve=curve)]
     lanes = [
         {"name": "Immersivaudio Foley", "stem": "foley", "clips": foley},
-        {"name": "Immersivaudio Effects", "stem": "effects", "clips": effects},
+        {"name": "Immersivaudio Effects", "stem": "effects", "clips": between_frames},
     ]
     rows = [
         _movie("film", 1, first, film(NTSC)),
@@ -455,8 +455,9 @@ def test_an_effect_of_a_later_engine_is_drawn(run: Run, tmp_path: Path) -> None:
         "--until-eof",
     ]
     with spawn_engine(command) as engine:
-        found = run("described_by_engine", python=sys.executable, engine=engine.address, effects=5)
-    assert "weather" in found["effects"]
+        found = run("described_by_engine", python=sys.executable, engine=engine.address)
+    own = [effect.id for effect in effects.EFFECTS if effects.Use.GENERAL in effect.uses]
+    assert found["effects"] == [*own, "weather"]
     assert [name for kind, name in found["drawn"] if kind == "prop"][2:] == ["force", "drops", "storm", "kind", "words"]
     assert found["force"][:5] == pytest.approx([0.0, 1.0, 0.1, 0.9, 0.25])
     assert found["force"][5] == "How hard it blows."

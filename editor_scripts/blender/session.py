@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 from . import compat, cues, lay, link, params
-from .bridge.effect import Effect, Param, value_from_json
+from .bridge.effect import Context, Effect, Param, value_from_json
 from .bridge.host import HostError, Lane, LinkError, Receipt, failure
 from .bridge.stdio import Link
 from .gather import Gathered
@@ -51,6 +51,7 @@ class Session:
 
     link: Link | None = None
     engine: dict = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
     effects: dict[str, Effect] = field(default_factory=dict)
     patches: dict[str, dict[str, Param]] = field(default_factory=dict)
     task: Task | None = None
@@ -64,7 +65,7 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        return self.link is not None and self.link.alive and bool(self.effects)
+        return self.link is not None and self.link.alive and 0 < len(self.order) == len(self.effects)
 
     @property
     def busy(self) -> bool:
@@ -88,7 +89,7 @@ class Session:
             params.unregister(effect_id)
         if self.link is not None:
             self.link.close()
-        self.link, self.effects, self.engine, self.task, self.laying = None, {}, {}, None, None
+        self.link, self.order, self.effects, self.engine, self.task, self.laying = None, [], {}, {}, None, None
 
     def poll(self) -> None:
         """Take what has come from the bridge and act on it."""
@@ -162,16 +163,19 @@ class Session:
 
     def _shaken(self, engine: dict) -> None:
         self.engine = engine
-        self._call("effects", {}, self._listed)
+        self._call("effects", {"context": Context.GENERAL.value}, self._listed)
 
     def _listed(self, effects: list) -> None:
+        self.order = [effect["effect_id"] for effect in effects]
         for effect in effects:
             self._call("describe", {"effect": effect["effect_id"]}, self._described)
 
     def _described(self, described: dict) -> None:
         effect = Effect.from_json(described)
         params.register(effect, self.changed)
-        self.effects[effect.id] = effect
+        known = {**self.effects, effect.id: effect}
+        # Descriptions come as they are ready; the engine's order is the one to show, and the first one is chosen.
+        self.effects = {effect_id: known[effect_id] for effect_id in self.order if effect_id in known}
         self._say(f"Connected to engine {self.engine.get('engine_version', '')}")
 
     def _accepted(self, answer: dict) -> None:
