@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""What is on screen: people, vehicles, animals and things, each followed while it is in view. Needs YOLOX weights.
+
+One ``object`` sighting a thing: ``kind`` (COCO's name), ``from_x`` ... ``to_y`` (where its centre comes from and goes
+to), ``closest_s`` (when it is largest), ``size`` (its largest share of the frame), ``from_size``, ``to_size``, ``speed``
+(frame widths a second while it moves), ``pace`` (own heights a second), ``moving`` (share of its time), ``count`` (how
+many of its kind are in view), ``agreement`` (how far the detector was of one mind), ``also`` (what else it took it for)
+and ``path``: "share of the span:x,y,size ...". The span is the time in view. Balls are looked at in every frame; where
+one turns sharply, that is an ``impact``.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import cv2
+
+from immersivaudio.engine.cue import Clip, ParamValue, Sighting, Span, tidy
+from immersivaudio.engine.watchers import Frame, FrameWish, Picture
+from immersivaudio.engine.watchers._boxes import Detector
+from immersivaudio.engine.watchers._flights import Bounce, bounces
+from immersivaudio.engine.watchers._tracks import BALLS, Point, Track, Tracker
+from immersivaudio.engine.watchers._weights import Wanted
+
+_NAME, _WIDTH, _FULL_HZ = "objects", 416, 30.0
+_EVERY_S = Fraction(4, 25)
+_WANTED = Wanted("IMMERSIVAUDIO_YOLOX", "*yolox*.onnx", "onnxruntime", "onnxruntime")
+_QUICK_S = Fraction(3, 5)
+_LEAST_HITS, _LEAST_CONFIDENCE = 3, 0.25
+_MOVES = 0.03
+_CUT_WIDTH, _CUT_LEAST = 32, 18.0
+_PATH_POINTS = 12
+
+
+@dataclass(slots=True)
+class _Session:
+    clip: Clip
+    detector: Detector
+    tracker: Tracker = field(default_factory=Tracker)
+    looks: int = 0
+    _before: Picture | None = None
+    _unrest: float = 4.0
+    _due_s: Fraction | None = None
+    _quick_until_s: Fraction = Fraction(0)
+
+    def see(self, frame: Frame) -> None:
+        if self._is_cut(frame.grey(_CUT_WIDTH)):
+            self.tracker.cut()
+            self._due_s = None
+        if self._due_s is not None and self._quick_until_s <= frame.time_s < self._due_s:
+            return
+        boxes = self.detector.boxes(frame.at(_WIDTH))
+        self.tracker.see(float(frame.time_s), boxes)
+        self.looks += 1
+        self._due_s = frame.time_s + _EVERY_S
+        if any(box.kind in BALLS and box.score >= 0.4 for box in boxes):
+            self._quick_until_s = frame.time_s + _QUICK_S
+
+    def _is_cut(self, small: Picture) -> bool:
+        """Whether the picture changed all over since the frame before, much more than lately."""
+        before, self._before = self._before, small
+        if before is None or before.shape != small.shape:
+            return False
+        change = float(cv2.absdiff(before, small).mean())
+        cut = change > max(_CUT_LEAST, 2.3 * self._unrest)
+        if not cut:
+            self._unrest += 0.2 * (change - self._unrest)
+        return cut
+
+    def finish(self) -> Sequence[Sighting]:
+        least = min(_LEAST_HITS, self.looks)
+        tracks = [track for track in self.tracker.finish() if track.hits >= least]
+        found = [_object(track, self.clip) for track in tracks]
+        kept = [s for s in found if s.confidence >= _LEAST_CONFIDENCE]
+        struck = [_impact(one) for track in tracks if track.kind in BALLS for one in bounces(track.points())]
+        return sorted([*kept, *struck], key=lambda s: s.span.start_s)
+
+
+def _impact(bounce: Bounce) -> Sighting:
+    box = bounce.box
+    values: dict[str, ParamValue] = {
+        "strength": round(min(1.0, 0.25 + bounce.turn / 4), 4), "speed": round(bounce.turn / 2, 4), "direction": "down",
+        "size": round(box.width * box.height, 4), "track": "ball", "kind": "ball",
+    }  # fmt: skip
+    span = Span(tidy(Fraction(bounce.time_s)), Fraction(0))
+    return Sighting(_NAME, "impact", span, round(bounce.confidence, 3), (box.x, box.y, box.width, box.height), values)
+
+
+def _object(track: Track, clip: Clip) -> Sighting:
+    points = track.points()
+    start, end = points[0].time_s, min(points[-1].time_s + float(_EVERY_S), float(clip.source.end_s))
+    largest = max(points, key=lambda point: point.box.width * point.box.height)
+    box = largest.box
+    span = Span.between(tidy(Fraction(start)), tidy(Fraction(max(start, end))))
+    lasting = min(1.0, track.hits / (_LEAST_HITS + 2))
+    confidence = statistics.mean(track.scores) * (0.6 + 0.4 * track.agreement) * (0.7 + 0.3 * lasting)
+    return Sighting(
+        _NAME, "object", span, round(min(0.97, confidence), 3), (box.x, box.y, box.width, box.height),
+        {**_way(points), **_motion(points), "kind": track.kind, "closest_s": largest.time_s,
+         "count": round(track.beside / track.hits, 2), "agreement": round(track.agreement, 3), "also": _also(track),
+         "path": _path(points)},
+    )  # fmt: skip
+
+
+def _way(points: Sequence[Point]) -> dict[str, ParamValue]:
+    first, last = points[0].box, points[-1].box
+    sizes = [point.box.width * point.box.height for point in points]
+    (from_x, from_y), (to_x, to_y) = first.centre, last.centre
+    return {
+        "from_x": round(from_x, 4), "from_y": round(from_y, 4), "to_x": round(to_x, 4), "to_y": round(to_y, 4),
+        "size": round(max(sizes), 5), "from_size": round(sizes[0], 5), "to_size": round(sizes[-1], 5),
+    }  # fmt: skip
+
+
+def _motion(points: Sequence[Point]) -> dict[str, ParamValue]:
+    """How fast and how much of the time it moves, over stretches of half a second, so that a trembling box stands."""
+    steps = []
+    before = points[0]
+    for point in points[1:]:
+        gap = point.time_s - before.time_s
+        if gap >= 0.45:
+            (x, y), (x0, y0) = point.box.centre, before.box.centre
+            way = float(((x - x0) ** 2 + ((y - y0) * 9 / 16) ** 2) ** 0.5)
+            tall = max(0.02, (point.box.height + before.box.height) / 2) * 9 / 16
+            steps.append((way / gap, way / gap / tall))
+            before = point
+    going = [(speed, pace) for speed, pace in steps if speed >= _MOVES]
+    speed, pace = (
+        statistics.median(column) if going else 0.0 for column in (zip(*going, strict=True) if going else ((), ()))
+    )
+    return {"speed": round(speed, 4), "pace": round(pace, 4), "moving": round(len(going) / max(1, len(steps)), 3)}
+
+
+def _also(track: Track) -> str:
+    whole = sum(track.votes.values())
+    others = sorted((votes, kind) for kind, votes in track.votes.items() if kind != track.kind and votes > 0.1 * whole)
+    return ", ".join(kind for _, kind in reversed(others))
+
+
+def _path(points: Sequence[Point]) -> str:
+    start, length = points[0].time_s, max(1e-6, points[-1].time_s - points[0].time_s)
+    step = max(1, -(-(len(points) - 1) // (_PATH_POINTS - 1)))
+    some = [*points[:-1:step], points[-1]]
+    rows = (
+        f"{(p.time_s - start) / length:.2f}:{p.box.centre[0]:.3f},{p.box.centre[1]:.3f},{p.box.width * p.box.height:.4f}"
+        for p in some
+    )
+    return " ".join(rows)
+
+
+class _Objects:
+    name = _NAME
+    wish = FrameWish(_WIDTH, _FULL_HZ)
+
+    def __init__(self) -> None:
+        self.version = "1"
+        self._detector: Detector | None = None
+
+    def available(self) -> str:
+        return _WANTED.lacks()
+
+    def setup(self) -> None:
+        """Load the network; ``version`` then names the weights, because other weights see other things."""
+        file, digest = _WANTED.checked()
+        self._detector = Detector(file)
+        self.version = f"1-{digest[:12]}"
+
+    def open(self, clip: Clip) -> _Session:
+        if self._detector is None:
+            self.setup()
+        assert self._detector is not None
+        return _Session(clip, self._detector)
+
+
+def create() -> _Objects:
+    return _Objects()
