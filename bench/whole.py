@@ -80,7 +80,7 @@ def long_clip(path: Path, seconds: int) -> Path:
         command += ["-f", "lavfi", "-t", "20", "-i", "mandelbrot=s=1920x1080:r=30"]
     once = path.with_name("once.mp4")
     if not once.exists():
-        subprocess.run([*command, "-c:v", "libx264", "-preset", "ultrafast", "-crf", "20", str(once)], check=True)
+        subprocess.run([*command, "-c:v", "libx264", "-preset", "fast", "-crf", "20", str(once)], check=True)
     repeat = [media.ffmpeg_binary(), "-y", "-loglevel", "error", "-stream_loop", "-1", "-i", str(once)]
     subprocess.run([*repeat, "-t", str(seconds), "-c", "copy", str(path)], check=True)
     return path

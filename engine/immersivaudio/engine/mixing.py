@@ -200,12 +200,15 @@ def _speech_trim_db(desk: Desk, sheet: CueSheet) -> float:
 
 def _master(desk: Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
     """The master gain and limiter for ``target``, and what they aim at."""
-    ear, heard = _Ear(), set[Stem]()
+    ear, tops = _Ear(), dict.fromkeys(desk.stems, 0.0)
     for _, count, blocks in desk.blocks(0.0, 0.35):
-        heard |= {stem for stem, block in blocks.items() if largest(block) > _HEARD}
+        for stem, block in blocks.items():
+            tops[stem] = max(tops[stem], largest(block))
         ear.hear(summed(blocks, count))
     lufs, peak_db, _ = ear.finish()
-    aim = levels.aim(target, lufs, beds_only=heard <= {Stem.AMBIENCE})
+    # A stem may peak where another takes the sum back; its own file must not clip there.
+    peak_db = max(peak_db, *(decibels(top) for top in tops.values()))
+    aim = levels.aim(target, lufs, beds_only={stem for stem, top in tops.items() if top > _HEARD} <= {Stem.AMBIENCE})
     if peak_db + aim.gain_db <= target.peak_db:
         return _Master(aim.gain_db), aim
     return _limited(desk, target.peak_db, target.peak_db + levels.LIMIT_DB - peak_db, aim), aim
@@ -214,10 +217,14 @@ def _master(desk: Desk, target: levels.Preset) -> tuple[_Master, levels.Aim]:
 def _limited(desk: Desk, peak_db: float, most: float, aim: levels.Aim) -> _Master:
     """A gain of at most ``most`` and a limiter under ``peak_db``, found by trying and listening, that meet ``aim``."""
     gain = min(aim.gain_db, most)
-    hops = limiter.HopPeaks(desk.total, amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB))
+    floor = amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB)
+    hops = {name: limiter.HopPeaks(desk.total, floor) for name in (*desk.stems, None)}
     for _, count, blocks in desk.blocks(0.35, 0.45):
-        hops.push(summed(blocks, count))
-    peaks = hops.finish()
+        heard: dict[Stem | None, Block] = {None: summed(blocks, count)}
+        heard |= {stem: block for stem, block in blocks.items()}
+        for name, hop in hops.items():
+            hop.push(heard.get(name, np.zeros((2, count), np.float32)))
+    peaks = np.maximum.reduce([hop.finish() for hop in hops.values()])
     master = _Master(gain, limiter.ride(peaks, gain, peak_db))
     for _ in range(_ROUNDS if aim.lufs is not None else 0):
         lack = (aim.lufs or 0.0) - (_lufs(desk, master) or aim.lufs or 0.0)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import ffmpeg
 import numpy as np
 
@@ -72,8 +73,8 @@ def _seek_is_clean(source: Probe, span: Span, cancelled: Cancelled | None) -> bo
 
 def _picture_command(source: Probe, span: Span, wish: FrameWish, far: bool) -> tuple[list[str], int, tuple[int, int]]:
     stream = source.video[0]
-    width = max(2, min(wish.width, stream.width))
-    height = max(2, round(stream.height * width / stream.width))
+    width = max(2, min(wish.width, stream.width) // 2 * 2)
+    height = max(2, round(stream.height * width / stream.width / 2) * 2)
     start = stream.start_s + span.start_s - Fraction(1, 4) / stream.rate
     options: dict[str, object] = {**input_options(), "copyts": None, "threads": threads()}
     if far:
@@ -84,9 +85,11 @@ def _picture_command(source: Probe, span: Span, wish: FrameWish, far: bool) -> t
     if wish.rate_hz and stream.rate > wish.rate_hz * Fraction(5, 4):
         gap = 0.9 / wish.rate_hz
         node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{gap:.6f})")
-    node = node.filter("scale", width, height, flags="area").filter("format", "rgb24").filter("showinfo", checksum=0)
+    # Scaling in the decoder's own colours and converting the small picture costs a fifth less than RGB out of ffmpeg.
+    node = node.filter("scale", width, height, flags="area", out_color_matrix="bt601", out_range="tv")
+    node = node.filter("format", "yuv420p").filter("showinfo", checksum=0)
     out = ffmpeg.output(node, "pipe:1", f="rawvideo", fps_mode="passthrough", loglevel="level+info", copyts=None)
-    return argv(out), width * height * 3, (height, width)
+    return argv(out), width * height * 3 // 2, (height * 3 // 2, width)
 
 
 def _seconds(value: Fraction) -> str:
@@ -121,7 +124,8 @@ def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Ca
             if time_s >= late:
                 return
             if time_s >= early:
-                yield Frame(time_s, np.frombuffer(piece, np.uint8).reshape(*shape, 3))
+                planes = np.frombuffer(piece, np.uint8).reshape(shape)
+                yield Frame(time_s, cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420))
 
 
 def sound(
