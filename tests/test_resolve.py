@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.metadata
+import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +19,7 @@ from typing import Any
 import conftest
 import pytest
 import resolve_standin as standin
+import resolve_ui_standin as screen
 from click.testing import CliRunner
 
 from immersivaudio.bridge import host
@@ -27,6 +31,7 @@ SCRIPT = ROOT / "editor_scripts/resolve"
 BUILDS = [
     (version, studio) for version in ((19, 1), (20, 2), (20, 2, 2), (21, 0, 4), (21, 1)) for studio in (False, True)
 ]
+ANY_NUMBER = 99
 RUNNING = [build for build in BUILDS if build != ((21, 1), False)]
 
 
@@ -62,15 +67,15 @@ def cut(
     clip = standin.MediaPoolItem(app, film, frames, rate)
     bin_of_mine.clips.append(clip)
     pool.current, pool.chosen = bin_of_mine, [clip]
-    line.AddTrack("video")
-    line.AddTrack("audio", "stereo")
+    line.tracks["video"].append(standin.Track("", "Video 1"))
+    line.tracks["audio"].append(standin.Track("stereo", "Audio 1"))
     line.tracks["audio"][0].locked = True
     half = frames // 2
     for start, end in ((0, half), (half, frames)):
         item = standin.TimelineItem(app, clip, line.first + start, end - start, start)
         line.tracks["video"][0].items.append(item)
     line.markers[10] = {"name": "mine"}
-    line.SetMarkInOut(0, frames - 1)
+    line.marks = {kind: {"in": 0, "out": frames - 1} for kind in ("video", "audio")}
     return app
 
 
@@ -84,7 +89,7 @@ def desk(app: standin.Resolve) -> dict[str, Any]:
         "bin": pool.current,
         "chosen": list(pool.chosen),
         "playhead": line.playhead,
-        "marks": line.GetMarkInOut() or line.marks,
+        "marks": {kind: dict(mark) for kind, mark in line.marks.items()},
         "markers": dict(line.markers),
         "video": [(track.name, track.locked, list(track.items)) for track in line.tracks["video"]],
         "audio": [
@@ -217,3 +222,290 @@ def _host(script: Any, app: standin.Resolve, folder: Path | None = None) -> Any:
     place = folder or script("score").folder_for(edit)
     place.mkdir(parents=True, exist_ok=True)
     return score.ResolveHost(edit, place)
+
+
+def test_in_and_out_points_are_asked_for_in_a_window_and_kept(installed: Path, film: Path, tmp_path: Path) -> None:
+    """Studio 21.1: the window has a control for every param the engine describes; only the marked range gets sound."""
+    mine = tmp_path / film.name
+    mine.write_bytes(film.read_bytes())
+    app = cut(mine, (21, 1), True, "23.976")
+    line = app.manager.project.timelines[0]
+    line.SetMarkInOut(24, 71)
+    before = desk(app)
+    seen: dict[str, str] = {}
+
+    def person(window: screen.Window) -> None:
+        items = window.GetItems()
+        if "score" in items:
+            seen.update({name: one.kind for name, one in items.items()})
+            assert items["scope"].labels[items["scope"].CurrentIndex] == "In to out"
+            if items["effect"].labels[items["effect"].CurrentIndex] != "Foley":
+                window.choose("effect", "Foley")
+            else:
+                items["param_density"].Value = 1.0
+                window.press("score")
+        elif "close" in items:
+            window.press("close")
+
+    app.fusion.ui, bmd = screen.UI(), screen.Screen(person)
+    said = run_entry(installed / "Immersivaudio.py", app, bmd)
+    assert "Placed" in said, said
+    assert bmd.told[-1] in said
+    assert any("%" in text for text in bmd.told)
+    assert not [window for window in bmd.windows if window.shown]
+    assert set(seen.values()) >= {"ComboBox", "DoubleSpinBox", "SpinBox", "TextEdit"}
+    assert desk(app) == before
+    assert [track.name for track in ours(app)] == ["Immersivaudio Foley"]
+    for item in ours(app)[0].items:
+        assert line.first + 24 <= item.start
+        assert item.start + item.frames <= line.first + 72
+        assert item.start - (line.first + 24) == item.source
+
+
+def test_cancel_stops_the_job_and_leaves_the_timeline(installed: Path, film: Path, tmp_path: Path) -> None:
+    mine = tmp_path / film.name
+    mine.write_bytes(film.read_bytes())
+    app = cut(mine, (21, 0), True, "23.976")
+    before = desk(app)
+
+    def person(window: screen.Window) -> None:
+        if "score" in window.GetItems():
+            window.press("score")
+        elif "close" in window.GetItems():
+            window.press("close")
+        elif "%" in window.said and "engine" not in window.said:
+            window.press("cancel")
+
+    app.fusion.ui, bmd = screen.UI(), screen.Screen(person)
+    assert run_entry(installed / "Immersivaudio.py", app, bmd).endswith("Cancelled. The timeline is as it was.")
+    assert desk(app) == before
+    assert ours(app) == []
+
+
+def test_free_21_1_is_told_the_way_that_works(installed: Path, film: Path) -> None:
+    said = run_entry(installed / "Immersivaudio.py", cut(film, (21, 1), False))
+    assert "immersivaudio score cut.otio" in said
+
+
+def test_free_is_never_asked_for_its_uimanager(script: Any, film: Path, tmp_path: Path) -> None:
+    """The mere look at it opens a modal window on Free, and every later call fails."""
+    app = cut(film, (19, 1), False)
+    window = script("windows").window_for(
+        app, {"bmd": object(), "fusion": app.fusion}, script("journal").Journal(tmp_path / "log")
+    )
+    assert type(window).__name__ == "Console"
+    assert not app.blocked
+    _ = app.fusion.UIManager
+    assert app.blocked
+
+
+def test_what_resolve_drops_is_placed_again_or_reported(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
+    app = cut(film, (21, 0, 4), True, "23.976")
+    line = app.manager.project.timelines[0]
+    foley = next(lane for lane in lanes if lane.stem == "foley")
+    starts = [line.first + round(clip.start_s * standin.exact("23.976")) for clip in foley.clips]
+    line.flaky = {starts[0]}
+    assert _host(script, app).lay([foley]).complete
+    overlapping = (*foley.clips[:1], replace(foley.clips[1], start_s=foley.clips[0].start_s))
+    receipt = _host(script, app).lay([replace(foley, clips=overlapping)])
+    assert (receipt.placed, receipt.wanted) == (1, 2)
+    assert f"could not be placed at frame {starts[0]}" in str(receipt)
+
+
+def test_a_project_of_another_rate_gets_each_stem_whole_and_in_sync(
+    script: Any, film: Path, lanes: tuple[host.Lane, ...]
+) -> None:
+    """In a 24 fps project Resolve counts a WAV's frames at 24: cut at those, sound would slide by up to half a frame."""
+    app = cut(film, (21, 0, 4), True, "23.976", project_rate="24")
+    line = app.manager.project.timelines[0]
+    receipt = _host(script, app).lay(lanes)
+    assert (receipt.placed, receipt.wanted) == (len(lanes), len(lanes))
+    for track in ours(app):
+        assert [(item.start, item.source) for item in track.items] == [(line.first, 0)]
+        assert track.items[0].frames >= 0.9 * 4 * 23.976
+
+
+@pytest.mark.parametrize(("version", "works"), [((21, 0, 4), False), ((21, 1), True)])
+def test_gain_that_a_file_lacks_is_set_or_told(
+    script: Any, film: Path, lanes: tuple[host.Lane, ...], version: tuple[int, ...], works: bool
+) -> None:
+    app = cut(film, version, True, "23.976")
+    lane = replace(lanes[0], clips=(replace(lanes[0].clips[0], gain_db=-4.5),))
+    receipt = _host(script, app).lay([lane])
+    assert receipt.complete
+    assert ours(app)[0].items[0].properties == ({"AudioVolume": -4.5} if works else {})
+    assert ("should be -4.5 dB" in str(receipt)) is not works
+
+
+def test_bad_days_end_in_a_sentence_and_an_unchanged_desk(
+    script: Any, film: Path, lanes: tuple[host.Lane, ...]
+) -> None:
+    app = cut(film, (20, 2), True, "23.976")
+    project, line = app.manager.project, app.manager.project.timelines[0]
+    before, told = desk(app), _host(script, app)
+    line.fails_to_add = True
+    with pytest.raises(script("bridge.host").HostError, match="no audio track"):
+        told.lay(lanes)
+    assert desk(app) == before
+    assert [folder.name for folder in project.pool.root.folders] == ["Rushes"]
+    line.fails_to_add = False
+    project.pool.refused = {Path(clip.path).name for lane in lanes for clip in lane.clips}
+    with pytest.raises(script("bridge.host").HostError, match=r"did not import .*\.wav\. The sound lies in"):
+        told.lay(lanes)
+    assert desk(app) == before
+    app.manager.project = None
+    with pytest.raises(script("bridge.host").HostError, match=r"project was closed meanwhile\. The sound lies in"):
+        told.lay(lanes)
+    assert ours_of(line) == []
+    with pytest.raises(script("bridge.host").HostError, match="No project is open"):
+        script("access").open_edit(app)
+
+
+def ours_of(line: standin.Timeline) -> list[standin.Track]:
+    return [track for track in line.tracks["audio"] if track.name.startswith("Immersivaudio")]
+
+
+def test_another_timeline_on_the_screen_gets_nothing(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
+    """The user opened another timeline while the job ran: sound goes where it belongs, the other stays on the screen."""
+    app = cut(film, (21, 0), True, "23.976")
+    told, project = _host(script, app), app.manager.project
+    project.timelines.append(standin.Timeline(app, project, "Reel 2", "24"))
+    project.current = project.timelines[1]
+    assert told.lay(lanes).complete
+    assert project.current is project.timelines[1]
+    assert project.timelines[1].items() == []
+    assert len(ours(app)) == len(lanes)
+
+
+def test_remove_last_leaves_what_became_the_users(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
+    """A lane on which the user laid a clip stays with it; sound that another timeline plays stays in the pool."""
+    app = cut(film, (21, 0), True, "23.976")
+    told, project = _host(script, app), app.manager.project
+    told.lay(lanes)
+    lane, line = ours(app)[0], project.timelines[0]
+    used = lane.items[0].media
+    theirs = standin.TimelineItem(app, project.pool.root.folders[0].clips[0], line.first + 5000, 10, 0)
+    lane.items.append(theirs)
+    other = standin.Timeline(app, project, "Reel 2", "24")
+    other.tracks["audio"] = [standin.Track("stereo", "A1")]
+    other.tracks["audio"][0].items = [standin.TimelineItem(app, used, other.first, 10, 0)]
+    project.timelines.append(other)
+    told.remove_last()
+    assert ours(app) == [lane]
+    assert lane.items == [theirs]
+    assert len(other.items()) == 1
+    kept = [clip for folder in standin.walk(project.pool.root) for clip in folder.clips]
+    assert used in kept
+    assert len(kept) == 2
+
+
+def test_earlier_lanes_are_not_sent_again(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
+    app = cut(film, (21, 0), True, "23.976")
+    told = _host(script, app)
+    told.lay(lanes)
+    assert len(app.manager.project.timelines[0].as_otio().tracks) == 2 + len(lanes)
+    sent = told.gather(script("bridge.host").Scope.WHOLE)
+    assert [track["name"] for track in sent["tracks"]["children"]] == ["Video 1", "Audio 1"]
+
+
+def test_a_selection_is_sent_where_the_build_tells_it(script: Any, film: Path) -> None:
+    scope = script("bridge.host").Scope
+    app = cut(film, (21, 0, 4), True, "23.976")
+    line = app.manager.project.timelines[0]
+    with pytest.raises(script("bridge.host").HostError, match="No clip is selected"):
+        _host(script, app).gather(scope.SELECTION)
+    line.chosen = line.tracks["video"][0].items[1:]
+    sent = _host(script, app).gather(scope.SELECTION)["tracks"]["source_range"]
+    assert (sent["start_time"]["value"], sent["duration"]["value"]) == (48.0, 48.0)
+    with pytest.raises(script("bridge.host").HostError, match=r"21\.0\.4 does"):
+        _host(script, cut(film, (20, 2), True)).gather(scope.SELECTION)
+
+
+@pytest.mark.parametrize("origin", [0, 86400])
+def test_marks_are_understood_from_the_start_or_from_the_timecode(script: Any, film: Path, origin: int) -> None:
+    app = cut(film, (21, 0), True, "23.976")
+    app.manager.project.timelines[0].SetMarkInOut(origin + 10, origin + 19)
+    edit = script("access").open_edit(app)
+    assert script("gather").frames_of(edit, script("bridge.host").Scope.RANGE) == (10, 20)
+
+
+def test_old_pythons_can_read_the_script(installed: Path) -> None:
+    """Resolve runs the Python that it finds. The stub must be read by any, the package by 3.9."""
+    for path in installed.glob("*.py"):
+        ast.parse(path.read_text(), feature_version=(3, 6))
+    for path in (installed.parent / install_resolve.PACKAGE).rglob("*.py"):
+        tree = ast.parse(path.read_text(), feature_version=(3, 9))
+        unions = [node for line in tree.body if isinstance(line, ast.Assign) for node in ast.walk(line.value)]
+        assert not [n for n in unions if isinstance(n, ast.BinOp) and isinstance(n.op, ast.BitOr)], path.name
+
+
+def test_uninstalling_takes_away_all_of_it(tmp_path: Path) -> None:
+    menu, runner = tmp_path / "Scripts/Utility", CliRunner()
+    run = lambda *words: runner.invoke(install_resolve.install_resolve, ["--folder", str(menu), *words])  # noqa: E731
+    assert "would write" in run("--dry-run").output
+    assert not menu.exists()
+    assert run().exit_code == 0
+    assert run().exit_code == 0
+    theirs = menu / "Mine.py"
+    theirs.write_text("print(1)")
+    assert "would remove" in run("--uninstall", "--dry-run").output
+    assert run("--uninstall").exit_code == 0
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
+    assert "nothing was installed" in run("--uninstall").output
+
+
+def test_menu_folders_are_those_that_resolve_reads() -> None:
+    tail = "Fusion/Scripts/Utility"
+    mac = install_resolve.menu_folder("darwin", {})
+    assert mac == Path.home() / "Library/Application Support/Blackmagic Design/DaVinci Resolve" / tail
+    windows = install_resolve.menu_folder("win32", {"APPDATA": "/Roaming"})
+    assert windows == Path("/Roaming/Blackmagic Design/DaVinci Resolve/Support") / tail
+    assert install_resolve.menu_folder("linux", {}) == Path.home() / ".local/share/DaVinciResolve" / tail
+
+
+def _api() -> dict[str, dict[str, int]]:
+    """Classes of the published API, their methods, and the most arguments that each takes."""
+    found: dict[str, dict[str, int]] = {}
+    for line in (ROOT / "tests/resolve_api.txt").read_text().splitlines():
+        if line.startswith("["):
+            here = found.setdefault(line.strip("[]"), {})
+        elif not line.startswith("#"):
+            name, most, *_ = line.split()
+            here[name] = ANY_NUMBER if most == "*" else int(most)
+    return found
+
+
+def test_the_stand_in_is_held_to_the_published_api() -> None:
+    wrong = []
+    for name, methods in _api().items():
+        own = vars(getattr(standin, name))
+        for method, made in own.items():
+            if method[0].isupper() and callable(made):
+                takes = len(inspect.signature(made).parameters) - 1
+                if takes != methods.get(method, -1) and methods.get(method) != ANY_NUMBER:
+                    wrong.append(f"{name}.{method} takes {methods.get(method)}, the stand-in {takes}")
+    assert not wrong
+
+
+def test_the_script_calls_nothing_that_is_not_published() -> None:
+    known = {method for methods in _api().values() for method in methods}
+    known |= {method for kind in (screen.Window, screen.Screen, screen.Element) for method in vars(kind)}
+    called = {
+        node.func.attr
+        for path in SCRIPT.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr[0].isupper()
+    }
+    assert called - known - {*screen.ELEMENTS, "Delivery", "TemporaryDirectory"} == set()
+
+
+def test_the_table_of_the_api_is_what_the_stubs_say() -> None:
+    try:
+        files = importlib.metadata.files("fusionscript-stubs") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("fusionscript-stubs is not installed")
+    text = next(file for file in files if file.name == "fusionscript.pyi").read_text()
+    classes = {node.name: node for node in ast.parse(text).body if isinstance(node, ast.ClassDef)}
+    for name, methods in _api().items():
+        theirs = {node.name for node in classes[name].body if isinstance(node, ast.FunctionDef)}
+        assert theirs <= set(methods), name

@@ -79,13 +79,13 @@ def files(edit: Edit) -> list[str]:
     return [str(item.GetClipProperty("File Path")) for item in items]
 
 
-def discard(edit: Edit, result: Result) -> None:
-    """Take a result's items out of the pool, but none that another timeline plays, and bins that are empty then."""
-    unused = [item for item in result.items if str(item.GetClipProperty("Usage") or "0") == "0"]
+def discard(edit: Edit, folder: Any, items: Sequence[Any]) -> None:
+    """Take items out of a bin of ours, but none that another timeline plays, and bins away that are empty then."""
+    unused = [item for item in items if str(item.GetClipProperty("Usage") or "0") == "0"]
     if unused:
         edit.pool.DeleteClips(unused)
     gone = {item.GetUniqueId() for item in unused}
-    doomed = result.bin
+    doomed = folder
     for above in (*_way_to(edit, doomed), None):
         rest = [item for item in doomed.GetClipList() or () if item.GetUniqueId() not in gone]
         if above is None or rest or doomed.GetSubFolderList():

@@ -79,11 +79,11 @@ class Dialog:
         for one in fields:
             if one.kind == CHOICE:
                 ids = [choice for choice, _ in one.choices]
-                _fill(items[one.name], [label for _, label in one.choices], _index(ids, one.value))
+                _fill(items[_id(one)], [label for _, label in one.choices], _index(ids, one.value))
         self._window.On["effect"].CurrentIndexChanged = self._press("effect")
 
     def _control(self, one: Field) -> Any:
-        told = {"ID": one.name, "ToolTip": one.hint, "Enabled": one.enabled}
+        told = {"ID": _id(one), "ToolTip": one.hint, "Enabled": one.enabled}
         limits = {"Minimum": one.least, "Maximum": one.most, "SingleStep": one.step, "Value": one.value}
         if one.kind == TITLE:
             return self._ui.Label({"Text": one.label})
@@ -100,7 +100,7 @@ class Dialog:
 
     def _values(self, panel: Panel, effect: str) -> dict[str, Any]:
         items = self._items()
-        return {one.name: _read(items[one.name], one) for one in panel.fields(effect) if one.kind != TITLE}
+        return {one.name: _read(items[_id(one)], one) for one in panel.fields(effect) if one.kind != TITLE}
 
     def _row(self, label: str, control: Any) -> Any:
         return self._ui.HGroup({"Weight": 0}, [self._ui.Label({"Text": label, "Weight": 0.4}), control])
@@ -144,6 +144,11 @@ def _fill(combo: Any, labels: list[str], index: int) -> None:
     for label in labels:
         combo.AddItem(label)
     combo.CurrentIndex = index
+
+
+def _id(one: Field) -> str:
+    """A control's id, which no button's can be."""
+    return f"param_{one.name}"
 
 
 def _index(ids: list[str], value: Any) -> int:

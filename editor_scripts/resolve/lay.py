@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from . import bins
 from .access import Edit, can
 from .bridge.host import HostError, Lane, Receipt, exact_rate
-from .spots import Spot, spots
+from .spots import Counted, Spot, spots
 
 COLOURS = {"ambience": "Teal", "foley": "Orange", "effects": "Purple", "music": "Pink"}
 AUDIO_ONLY = 2
@@ -30,39 +30,48 @@ class Delivery:
 
 
 def lay(edit: Edit, lanes: Sequence[Lane], delivery: Delivery) -> Receipt:
-    """Place every clip on new tracks, look again, place once more what is missing, and count what is there.
+    """Place every clip on tracks of our own, look again, place once more what is missing, and count what is there.
 
     Raises:
-        HostError: none of the files came into the media pool, or no track could be made.
+        HostError: nothing could be placed; nothing of ours is left then.
     """
     paths = list(dict.fromkeys(clip.path for lane in lanes for clip in lane.clips))
     if not paths:
         return Receipt(0, 0, ("Nothing in this range needed sound.",))
     folder = bins.make(edit, delivery.date)
     items = bins.bring_in(edit, folder, paths)
-    if not items:
-        raise HostError(f"Resolve did not import the sound. It lies in {_parent(paths[0])}.")
-    wanted, placed, problems = 0, 0, []
-    for lane in lanes:
-        for path in {clip.path for clip in lane.clips if clip.path in items}:
-            told = {"result": delivery.id, "made": delivery.made, "timeline": edit.timeline.GetUniqueId()}
-            bins.label(items[path], {**told, "lane": lane.name, "stem": lane.stem})
-        lost = sorted({_name(clip.path) for clip in lane.clips if clip.path not in items})
-        problems += [f"Resolve did not import {name}." for name in lost]
-        made = _Laying(edit, lane, items, delivery).lay()
-        wanted, placed = wanted + made.wanted, placed + made.placed
-        problems += made.problems
-    return Receipt(placed, wanted, tuple(dict.fromkeys(problems)))
+    receipts = [_laid(edit, lane, items, delivery) for lane in lanes]
+    placed, wanted = sum(receipt.placed for receipt in receipts), sum(receipt.wanted for receipt in receipts)
+    problems = tuple(dict.fromkeys(problem for receipt in receipts for problem in receipt.problems))
+    if not placed:
+        bins.discard(edit, folder, tuple(items.values()))
+        raise HostError(" ".join((*problems, f"The sound lies in {_parent(paths[0])}.")))
+    return Receipt(placed, wanted, problems)
+
+
+def _laid(edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> Receipt:
+    """What became of one lane; one that has no track does not keep the others away."""
+    told = {"result": delivery.id, "made": delivery.made, "timeline": edit.timeline.GetUniqueId()}
+    for path in {clip.path for clip in lane.clips if clip.path in items}:
+        bins.label(items[path], {**told, "lane": lane.name, "stem": lane.stem})
+    lost = sorted({_name(clip.path) for clip in lane.clips if clip.path not in items})
+    refused = tuple(f"Resolve did not import {name}." for name in lost)
+    laying = _Laying(edit, lane, items, delivery)
+    try:
+        receipt = laying.lay()
+    except HostError as error:
+        receipt = Receipt(0, laying.wanted, (str(error),))
+    return Receipt(receipt.placed, receipt.wanted, (*refused, *receipt.problems))
 
 
 class _Laying:
     """One lane on its way onto one new track."""
 
-    def __init__(self, edit: Edit, lane: Lane, items: dict[str, Any], delivery: Delivery) -> None:
+    def __init__(self, edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> None:
         self.edit, self.lane, self.items, self.delivery = edit, lane, items, delivery
         here = [clip for clip in lane.clips if clip.path in items]
-        rate = _media_rate(items[here[0].path], edit.rate) if here else edit.rate
-        self.spots = spots(here, edit.first_frame, edit.rate, rate)
+        media = _counted(items[here[0].path], edit.rate) if here else Counted(edit.rate)
+        self.spots = spots(here, edit.first_frame, edit.rate, media)
         self.wanted = len(self.spots) + len({clip.path for clip in lane.clips if clip.path not in items})
 
     def lay(self) -> Receipt:
@@ -74,10 +83,10 @@ class _Laying:
             for spot in self._missing(track):
                 self._append(track, [spot])
         missing = self._missing(track)
-        if len(missing) == len(self.spots):
-            self.edit.timeline.DeleteTrack("audio", track)
         problems = [f"{spot.clip.name} could not be placed at frame {spot.record}." for spot in missing]
         problems += self._dress(track)
+        if len(missing) == len(self.spots):
+            self.edit.timeline.DeleteTrack("audio", track)
         return Receipt(len(self.spots) - len(missing), self.wanted, tuple(problems))
 
     def _new_track(self) -> int:
@@ -168,12 +177,12 @@ def _room_for(edit: Edit, track: int) -> Iterator[None]:
             timeline.DeleteTrack("video", number)
 
 
-def _media_rate(item: Any, otherwise: Fraction) -> Fraction:
-    """Frames a second in which an item's frames are counted; a WAV has those of the project it was imported into."""
+def _counted(item: Any, otherwise: Fraction) -> Counted:
+    """A WAV is counted in frames of the project that it was imported into, whatever its timeline's rate is."""
     try:
-        return exact_rate(float(item.GetClipProperty("FPS")))
+        return Counted(exact_rate(float(item.GetClipProperty("FPS"))), int(item.GetClipProperty("Frames") or 0))
     except (TypeError, ValueError):
-        return otherwise
+        return Counted(otherwise)
 
 
 def _name(path: str) -> str:

@@ -19,7 +19,7 @@ def remove_last(edit: Edit) -> int:
     # Elsewhere DeleteClips answers False and deletes nothing.
     edit.resolve.OpenPage("edit")
     gone = sum(_clear(edit, track, ours, last) for track in range(_count(edit), 0, -1))
-    bins.discard(edit, last)
+    bins.discard(edit, last.bin, last.items)
     return gone
 
 

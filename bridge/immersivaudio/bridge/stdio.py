@@ -33,7 +33,8 @@ UNKNOWN_METHOD = -32601
 NOT_JSON_RPC = -32600
 PATIENCE_S = 60.0
 _READER_PATIENCE_S = 1.0
-Answered = Callable[[Any, LinkError | None], None]
+# Quoted: editors run Pythons that lack this union at run time.
+Answered = Callable[[Any, "LinkError | None"], None]
 
 
 class Link:
@@ -67,19 +68,18 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        return not self._gone and self._process.poll() is None
+        """False once the bridge has ended and everything that it said was taken."""
+        return not self._gone
 
     def call(self, method: str, params: Json, answered: Answered) -> None:
         """Ask without waiting; ``answered(result, error)`` is called from a later :meth:`poll`."""
         number = next(self._numbers)
         self._waiting[number] = answered
         line = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n"
-        try:
-            assert self._process.stdin is not None
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # the bridge is gone: its reader says so, with its last words
             self._process.stdin.write(line.encode())
             self._process.stdin.flush()
-        except (OSError, ValueError):
-            self._inbox.put(None)
 
     def poll(self) -> list[Json]:
         """Deliver the answers that have come and return the notifications, in order. Never waits."""
