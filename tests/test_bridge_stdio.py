@@ -185,6 +185,8 @@ def test_an_environment_without_us_is_said() -> None:
     with pytest.raises(LinkError, match="No module named immersivaudio"):
         link.ask("handshake", {"host": {}})
     assert not link.alive
+    with pytest.raises(LinkError, match="has ended"):
+        link.ask("effects", {})
     link.close()
 
 

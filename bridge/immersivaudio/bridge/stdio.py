@@ -75,6 +75,9 @@ class Link:
         """Ask without waiting; ``answered(result, error)`` is called from a later :meth:`poll`."""
         number = next(self._numbers)
         self._waiting[number] = answered
+        if self._gone:
+            self._inbox.put(None)
+            return
         line = json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) + "\n"
         assert self._process.stdin is not None
         with contextlib.suppress(OSError, ValueError):  # the bridge is gone: its reader says so, with its last words
