@@ -21,7 +21,7 @@ def page(edit: Edit, sheet: CueSheet, takes: Mapping[str, Take], mixed: MixResul
     body = "".join(
         (
             f"<header><p class=brand>Immersivaudio</p><h1>{title}</h1><p class=sub>{_subtitle(edit, sheet)}</p></header>",
-            _tiles(mixed, takes),
+            _tiles(edit, mixed, takes),
             _warnings((*edit.warnings, *sheet.warnings, *mixed.warnings)),
             f"<section class=lanes>{report_drawing.lanes(sheet, mixed)}{_legend()}</section>",
             _cue_table(sheet, takes),
@@ -43,7 +43,13 @@ def _subtitle(edit: Edit, sheet: CueSheet) -> str:
     return f"{clock(float(sheet.duration_s))} · {rate} frames a second · {cues} cue{'' if cues == 1 else 's'}"
 
 
-def _tiles(mixed: MixResult, takes: Mapping[str, Take]) -> str:
+def _original(edit: Edit, mixed: MixResult) -> str:
+    if not edit.sound_clips():
+        return "none"
+    return "kept" if mixed.options.keep_original else "replaced"
+
+
+def _tiles(edit: Edit, mixed: MixResult, takes: Mapping[str, Take]) -> str:
     target = preset(mixed.options.loudness)
     aim = f"{mixed.options.loudness}, aims at {target.integrated_lufs:.0f}" if target.integrated_lufs else "left alone"
     licence = strictest(take.licence for take in takes.values())
@@ -51,7 +57,7 @@ def _tiles(mixed: MixResult, takes: Mapping[str, Take]) -> str:
         ("Loudness", _lufs(mixed.bounce), aim),
         ("True peak", f"{mixed.bounce.true_peak_db:.1f} dBTP", f"never over {target.peak_db:.0f}"),
         ("Master gain", f"{mixed.gain_db:+.1f} dB", f"limiter {mixed.limited_db:.1f} dB at most"),
-        ("Original", "kept" if mixed.options.keep_original else "replaced", _trim(mixed)),
+        ("Original", _original(edit, mixed), _trim(mixed)),
         ("Licence", licence.name if licence else "–", _commercial(licence)),
     ]
     tiles = "".join(

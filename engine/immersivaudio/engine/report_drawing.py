@@ -81,7 +81,10 @@ def _spans(scale: _Scale, bottom: int, kind: str, spans: Iterable[tuple[Span, st
 def _lane(scale: _Scale, file: StemFile, cues: dict[str, Cue], top: int, mixed: MixResult) -> str:
     name = "mix" if file.stem is None else "original" if file.stem.value == "dialogue" else file.stem.value
     level = "silent" if file.integrated_lufs is None else f"{file.integrated_lufs:.1f} LUFS"
-    marks = "".join(_mark(scale, cues[place.cue_id], place, top) for place in file.placements)
+    marks, taken = "", 0.0
+    for place in sorted(file.placements, key=lambda one: one.start):
+        mark, taken = _mark(scale, cues[place.cue_id], place, top, taken)
+        marks += mark
     ducks = "".join(_duck(scale, cues[place.cue_id], place, top, mixed.gain_db) for place in file.placements)
     kind = "dialogue" if file.stem is None else file.stem.value
     return (
@@ -92,14 +95,16 @@ def _lane(scale: _Scale, file: StemFile, cues: dict[str, Cue], top: int, mixed: 
     )
 
 
-def _mark(scale: _Scale, cue: Cue, place: Placement, top: int) -> str:
+def _mark(scale: _Scale, cue: Cue, place: Placement, top: int, taken: float) -> tuple[str, float]:
+    """A cue's bar, and where its label ends; the label keeps off one that lies over ``taken``."""
     begin = float(cue.span.start_s)
     left = scale.x(begin)
     width = max(1.5, round(scale.x(begin + place.samples / 48_000) - left, 2))
     label = cue.prompt or cue.sound
-    room = int((width - 8) / 5.4)
+    at_x = round(max(left + 4, taken + 10), 2)
+    room = int((left + width - 4 - at_x) / 5.4)
     shown = label if len(label) <= room else f"{label[: room - 1]}…" if room > 5 else ""
-    text = f'<text x="{left + 4}" y="{top + 11}">{escape(shown)}</text>' if shown else ""
+    text = f'<text x="{at_x}" y="{top + 11}">{escape(shown)}</text>' if shown else ""
     hits = "".join(
         f'<line class="hit" x1="{scale.x(float(at))}" x2="{scale.x(float(at))}" y1="{top}" y2="{top + _BAR + 8}"/>'
         for at in cue.sync_s
@@ -107,7 +112,8 @@ def _mark(scale: _Scale, cue: Cue, place: Placement, top: int) -> str:
     told = f"{clock(begin)} {label} ({cue.id}): {cue.why}"
     return (
         f'<g class="cue mark"><title>{escape(told)}</title>'
-        f'<rect x="{left}" y="{top}" width="{width}" height="{_BAR}" rx="2"/>{text}{hits}</g>'
+        f'<rect x="{left}" y="{top}" width="{width}" height="{_BAR}" rx="2"/>{text}{hits}</g>',
+        at_x + 5.4 * len(shown) if shown else taken,
     )
 
 
