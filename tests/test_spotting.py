@@ -189,6 +189,15 @@ def test_a_contact_in_a_kept_recording_that_is_quiet_there_is_doubted() -> None:
     assert stem(spot(edit_of(5), [*seen, saw("onset", 2.02, strength=0.5)]), Stem.FOLEY)
 
 
+def test_where_there_is_no_recording_it_says_nothing_about_contacts() -> None:
+    """A cut of which only a part has sound: the silent clips beside it get their foley."""
+    sounding = [saw("level", 0, 20, verdict="good"), *(saw("onset", at + 0.02, strength=0.6) for at in (1, 2, 3, 4))]
+    seen = [place("interior", 0, 20), *sounding, *impacts([1.0, 2.0, 3.0, 4.0, 12.0, 14.0], sure=0.8)]
+    assert [float(cue.sync_s[0]) for cue in stem(spot(edit_of(20), seen), Stem.FOLEY) if cue.span.start_s > 10] == []
+    half = stem(spot(edit_of(20), [*seen, saw("silence", 10, 20)]), Stem.FOLEY)
+    assert [float(cue.sync_s[0]) for cue in half if cue.span.start_s > 10] == [12.0, 14.0]
+
+
 def parking() -> list[Sighting]:
     seen = [place("road", 0, 30, 0.9), saw("camera", 0, 30, kind="static"), saw("level", 0, 30, verdict="silent")]
     for start, end, x in ((4.5, 8.5, 0.2), (14.7, 19.0, 0.5), (25.3, 27.8, 0.8)):

@@ -72,7 +72,7 @@ def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator
         sure = impact.confidence * _clarity(view, scene, impact)
         if onset is not None:
             sure, note = min(0.97, max(sure, 0.3) + _HEARD_BONUS), _timing(impact, onset)
-        elif testimony.consistent:
+        elif testimony.consistent and index not in testimony.deaf:
             sure, note = (
                 sure * _LACKING_SHARE,
                 ", but the recording has nothing there, though it has the other contacts",

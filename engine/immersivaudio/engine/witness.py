@@ -25,7 +25,8 @@ class Testimony:
     """``partner`` gives the attack of an impact by its place in ``impacts``; ``lag_s`` is the constant lag of the sound
     behind the picture, None where there is none; ``consistent`` means that most attacks belong to visible contacts, so
     a contact without an attack is doubtful and ``alone`` (attacks without a contact) are probably contacts too.
-    ``unheard`` are the impacts near which nothing at all begins, in a recording that is worth keeping."""
+    ``unheard`` are the impacts near which nothing at all begins, in a recording that is worth keeping. ``deaf`` are
+    those where there is no recording, which so says nothing about them."""
 
     impacts: tuple[Sighting, ...]
     partner: dict[int, Sighting]
@@ -33,6 +34,7 @@ class Testimony:
     consistent: bool
     alone: tuple[Sighting, ...]
     unheard: frozenset[int]
+    deaf: frozenset[int] = frozenset()
 
 
 def hear(view: View) -> Testimony:
@@ -53,7 +55,12 @@ def hear(view: View) -> Testimony:
             taken.add(j)
     consistent = len(taken) >= max(_LEAST_MATCHES, _CONSISTENT * len(onsets))
     alone = tuple(onset for j, onset in enumerate(onsets) if j not in taken)
-    return Testimony(impacts, partner, lag, consistent, alone, _unheard(view, seen_s))
+    deaf = frozenset(i for i, row in enumerate(impacts) if _mute(view, row) and i not in partner)
+    return Testimony(impacts, partner, lag, consistent, alone, _unheard(view, seen_s) - deaf, deaf)
+
+
+def _mute(view: View, impact: Sighting) -> bool:
+    return any(view.covers(label, impact.span.start_s, 0.0) for label in ("silence", "dropout"))
 
 
 def _unheard(view: View, seen_s: Sequence[float]) -> frozenset[int]:
