@@ -243,6 +243,17 @@ class MediaPool(Remote):
         self.chosen = [mediaPoolItem]
         return True
 
+    def CreateEmptyTimeline(self, name: str) -> Timeline:
+        made = Timeline(self._app, self.project, name, self.project.rate)
+        made.tracks["video"].append(Track("", "Video 1"))
+        made.tracks["audio"].append(Track("stereo", "Audio 1"))
+        self.project.timelines.append(made)
+        return made
+
+    def DeleteTimelines(self, timeline: list[Timeline]) -> bool:
+        self.project.timelines = [one for one in self.project.timelines if one not in timeline]
+        return True
+
     def DeleteClips(self, clips: list[MediaPoolItem]) -> bool:
         for folder in walk(self.root):
             folder.clips = [clip for clip in folder.clips if clip not in clips]

@@ -8,6 +8,7 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -282,6 +283,49 @@ def test_cancel_stops_the_job_and_leaves_the_timeline(installed: Path, film: Pat
     assert ours(app) == []
 
 
+def test_the_menus_cancel_stops_a_job_that_has_no_window(installed: Path, film: Path, tmp_path: Path) -> None:
+    """On Free there is no window; the other entry runs in another process, here at the job's first words."""
+    mine = tmp_path / film.name
+    mine.write_bytes(film.read_bytes())
+    app = cut(mine, (20, 2), False, "23.976")
+    before, line = desk(app), app.manager.project.timelines[0]
+    export = line.as_otio
+    names = {"resolve": app, "bmd": object()}
+
+    def cancel_meanwhile() -> Any:
+        exec(compile((installed / "Immersivaudio - Cancel.py").read_text(), "menu", "exec"), dict(names))
+        return export()
+
+    line.as_otio = cancel_meanwhile  # type: ignore[method-assign]
+    assert run_entry(installed / "Immersivaudio.py", app).endswith("Cancelled. The timeline is as it was.")
+    assert desk(app) == before
+    assert ours(app) == []
+
+
+def test_the_menus_remove_takes_a_result_away(
+    installed: Path, script: Any, film: Path, lanes: tuple[host.Lane, ...]
+) -> None:
+    app = cut(film, (20, 2), False, "23.976")
+    before = desk(app)
+    count = _host(script, app).lay(lanes).placed
+    assert run_entry(installed / "Immersivaudio - Remove last result.py", app).endswith(f"Removed {count} clips.")
+    assert desk(app) == before
+    assert ours(app) == []
+    assert "no result of Immersivaudio" in run_entry(installed / "Immersivaudio - Remove last result.py", app)
+
+
+def test_a_window_that_cannot_be_drawn_still_says_why(installed: Path, film: Path) -> None:
+    app = cut(film, (21, 0), True)
+
+    def broken(window: screen.Window) -> None:
+        raise RuntimeError("no display")
+
+    app.fusion.ui = screen.UI()
+    said = run_entry(installed / "Immersivaudio.py", app, screen.Screen(broken))
+    assert "Immersivaudio broke (RuntimeError: no display)" in said
+    assert "Traceback" not in said
+
+
 def test_free_21_1_is_told_the_way_that_works(installed: Path, film: Path) -> None:
     said = run_entry(installed / "Immersivaudio.py", cut(film, (21, 1), False))
     assert "immersivaudio score cut.otio" in said
@@ -429,6 +473,22 @@ def test_marks_are_understood_from_the_start_or_from_the_timecode(script: Any, f
     assert script("gather").frames_of(edit, script("bridge.host").Scope.RANGE) == (10, 20)
 
 
+@pytest.mark.parametrize(("version", "studio"), RUNNING)
+def test_the_live_check_believes_what_the_stand_in_does(
+    film: Path, version: tuple[int, ...], studio: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a person runs in a real Resolve: here it must find the stand-in's traps, and leave nothing behind."""
+    app = cut(film, version, studio)
+    before = desk(app)
+    runpy.run_path(str(SCRIPT / "live_check.py"), {"resolve": app})
+    said = capsys.readouterr().out
+    assert "everything is as the script believes" in said, said
+    after = desk(app)
+    assert {**after, "chosen": before["chosen"]} == before
+    assert len(app.manager.project.timelines) == 1
+    assert app.manager.project.pool.root.folders[0].clips == before["chosen"]
+
+
 def test_old_pythons_can_read_the_script(installed: Path) -> None:
     """Resolve runs the Python that it finds. The stub must be read by any, the package by 3.9."""
     for path in installed.glob("*.py"):
@@ -497,6 +557,19 @@ def test_the_script_calls_nothing_that_is_not_published() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr[0].isupper()
     }
     assert called - known - {*screen.ELEMENTS, "Delivery", "TemporaryDirectory"} == set()
+
+
+def test_the_script_needs_the_standard_library_only_and_never_asks_hasattr() -> None:
+    outside, asked = set(), []
+    for path in SCRIPT.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom) and not getattr(node, "level", 0):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names]
+                outside |= {name.split(".")[0] for name in names} - set(sys.stdlib_module_names)
+            if isinstance(node, ast.Name) and node.id == "hasattr":
+                asked.append(f"{path.name}:{node.lineno}")
+    assert outside == {"immersivaudio_resolve", "DaVinciResolveScript"}
+    assert asked == []
 
 
 def test_the_table_of_the_api_is_what_the_stubs_say() -> None:

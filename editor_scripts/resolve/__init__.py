@@ -15,7 +15,7 @@ from .access import NoResolveError, find_resolve
 from .bridge.host import HostError
 from .journal import Journal
 from .score import remove_last, score
-from .windows import window_for
+from .windows import Window, ask_to_stop, window_for
 
 __all__ = ["main"]
 
@@ -27,6 +27,8 @@ def main(script: Mapping[str, Any], python: str, action: str = "score") -> str:
     interpreter that has immersivaudio.
     """
     journal = Journal(Path(__file__).parent.parent / "immersivaudio.log")
+    if action == "cancel":
+        return journal.say(ask_to_stop(journal))
     try:
         resolve = find_resolve(script)
     except NoResolveError as error:
@@ -39,7 +41,15 @@ def main(script: Mapping[str, Any], python: str, action: str = "score") -> str:
     except Exception as error:  # no traceback may reach the person; all of it is in the journal
         journal.write(traceback.format_exc())
         said = f"Immersivaudio broke ({type(error).__name__}: {error}). What happened is in {journal.path}."
-    finally:
+    return _tell(window, said, journal)
+
+
+def _tell(window: Window, said: str, journal: Journal) -> str:
+    """A window that cannot be drawn must not swallow what there is to say."""
+    try:
         window.close()
-    window.tell(said)
+        window.tell(said)
+    except Exception:
+        journal.write(traceback.format_exc())
+        journal.say(said)
     return said

@@ -14,7 +14,7 @@ from typing import Any
 from .bridge.host import Scope
 from .journal import Journal
 from .panel import CHOICE, FLAG, NUMBER, TITLE, WHOLE, WORDS, Field, Panel, Wish
-from .windows import Stopped
+from .windows import STOPPED, Stopped
 
 WINDOW = "Immersivaudio"
 _SCOPES = ((Scope.WHOLE, "Whole timeline"), (Scope.RANGE, "In to out"), (Scope.SELECTION, "Selected clips"))
@@ -52,7 +52,7 @@ class Dialog:
     def breathe(self) -> None:
         self._step()
         if self._pressed in ("cancel", "close"):
-            raise Stopped("Cancelled. The timeline is as it was.")
+            raise Stopped(STOPPED)
 
     def tell(self, text: str) -> None:
         self._journal.say(text)

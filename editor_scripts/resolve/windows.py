@@ -13,6 +13,8 @@ from .bridge.host import HostError, Scope
 from .journal import Journal
 from .panel import Panel, Wish
 
+STOPPED = "Cancelled. The timeline is as it was."
+
 
 class Stopped(HostError):
     """The person pressed Cancel."""
@@ -48,11 +50,14 @@ def window_for(resolve: Any, script: Mapping[str, Any], journal: Journal) -> Win
 
 
 class Console:
-    """No window: what was chosen last is in ``settings.json`` beside the journal, and everything is said in text."""
+    """No window: wishes are in ``settings.json`` beside the journal, everything is said in text, and the menu's entry
+    Cancel, which runs in a process of its own, leaves a file that is looked for."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._said = ""
+        self._stop = _stop_file(journal)
+        self._stop.unlink(missing_ok=True)
 
     def ask(self, panel: Panel, ranged: bool) -> Wish | None:
         wish = wish_from(self.settings, panel, ranged)
@@ -71,13 +76,24 @@ class Console:
             self.journal.say(step)
 
     def breathe(self) -> None:
-        return
+        if self._stop.exists():
+            raise Stopped(STOPPED)
 
     def tell(self, text: str) -> None:
         self.journal.say(text)
 
     def close(self) -> None:
-        return
+        self._stop.unlink(missing_ok=True)
+
+
+def ask_to_stop(journal: Journal) -> str:
+    """Ask the script that works in another process to stop; what to say of it."""
+    _stop_file(journal).touch()
+    return "Stopping what Immersivaudio is doing."
+
+
+def _stop_file(journal: Journal) -> Path:
+    return journal.path.with_name("stop")
 
 
 def wish_from(path: Path, panel: Panel, ranged: bool) -> Wish:

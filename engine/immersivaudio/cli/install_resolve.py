@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""``install-resolve``: two entries for Resolve's Workspace > Scripts, and the script that they run."""
+"""``install-resolve``: the entries for Resolve's Workspace > Scripts, and the script that they run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from pathlib import Path
 import click
 import platformdirs
 
-ENTRIES = {"Immersivaudio.py": "score", "Immersivaudio - Remove last result.py": "remove"}
+ENTRIES = {
+    "Immersivaudio.py": "score",
+    "Immersivaudio - Remove last result.py": "remove",
+    "Immersivaudio - Cancel.py": "cancel",
+}
 PACKAGE = "immersivaudio_resolve"
 _BRIDGE = ("host.py", "stdio.py")
 _NOT_COPIED = ("menu.py", "live_check.py")
