@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The music performer: composes for the cuts of a cue by rule, and plays it on instruments of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from immersivaudio.engine import composing
+from immersivaudio.engine.composing.player import played
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Licence
+from immersivaudio.engine.errors import CancelledError, RequestError
+from immersivaudio.engine.performers import Block, Brief
+from immersivaudio.engine.sounds import BY_ID
+
+
+class Music:
+    """Performs the sound ``music``: the cue's sync points are cuts and hit points, on which bar lines fall."""
+
+    name = "music"
+    version = "1"
+
+    def licence(self) -> Licence:
+        return Licence("CC0-1.0", True, source="composed and synthesised by Immersivaudio; no recording and no model")
+
+    def available(self) -> str:
+        return ""
+
+    def fitness(self, cue: Cue) -> float:
+        return 0.6 if cue.sound == "music" else 0.0
+
+    def setup(self) -> None:
+        """Nothing to load."""
+
+    def perform(self, brief: Brief) -> Iterator[Block]:
+        """See :meth:`Performer.perform`; blocks of half a second."""
+        if not self.fitness(brief.cue):
+            raise RequestError(f"{brief.cue.sound} is not music.", "Ask another performer for it.")
+        if not brief.samples:
+            return
+        for frame in played(score_of(brief.cue, brief.samples), brief.samples):
+            if brief.cancelled():
+                raise CancelledError("The performance was stopped.")
+            if frame is not None:
+                yield frame.astype(np.float32)
+
+
+def score_of(cue: Cue, samples: int) -> composing.Score:
+    """What is composed for ``cue`` when it lasts ``samples`` samples at 48 kHz: for its MIDI, say."""
+    hits_s = [float(moment - cue.span.start_s) for moment in cue.sync_s]
+    energy, warmth = (_knob(cue, name) for name in ("energy", "warmth"))
+    return composing.compose(samples / SAMPLE_RATE_HZ, hits_s, energy, warmth, cue.seed)
+
+
+def _knob(cue: Cue, name: str) -> float:
+    """A knob of the vocabulary within its range, its default where the cue says nothing sensible."""
+    knob = BY_ID["music"].knobs[name]
+    said = cue.params.get(name, knob.default)
+    value = float(said) if isinstance(said, int | float) and np.isfinite(said) else knob.default
+    return min(max(value, knob.low), knob.high)
+
+
+def create() -> Music:
+    """The performer."""
+    return Music()
