@@ -59,6 +59,7 @@ class Flow:
     _time_s: float = 0.0
     _intervals: list[float] = field(default_factory=list)
     _changes: list[float] = field(default_factory=list)
+    _shares: list[float] = field(default_factory=list)
     _repeats: int = 0
 
     def step(self, frame: Frame) -> Step | None:
@@ -93,7 +94,11 @@ class Flow:
         pixels = cv2.resize(raw, (after.shape[1], after.shape[0]), interpolation=cv2.INTER_AREA)
         unmoved, moved = cv2.absdiff(before, after), _difference(before, after, pixels / 2)
         self._half = after
-        if _is_cut(before, after, unmoved, moved):
+        changed, usual = float((unmoved > 12.0).mean()), max(self._shares, default=1.0)
+        self._shares = [*self._shares[-7:], changed]
+        if _is_cut(before, after, unmoved, moved) or (
+            changed > 3.0 * usual + 0.08 and _is_new(before, after, unmoved, moved)
+        ):
             return None
         self._intervals = [*self._intervals[-11:], max(1e-3, now - self._time_s)]
         camera, followed, fit = _camera(pixels * per_second)
@@ -128,6 +133,15 @@ def _is_cut(before: Floats, after: Floats, unmoved: Floats, moved: Floats) -> bo
     one, other = (cv2.resize(half, (16, 9), interpolation=cv2.INTER_AREA).ravel() for half in (before, after))
     one, other = one - one.mean(), other - other.mean()
     return float(one @ other) < 0.5 * float(np.sqrt((one @ one) * (other @ other)))
+
+
+def _is_new(before: Floats, after: Floats, unmoved: Floats, moved: Floats) -> bool:
+    """Whether edges and textures are all others than before, though part of the picture (a sky) may be the same, and
+    no flow explains it."""
+    one, other = (cv2.resize(half, (64, 36), interpolation=cv2.INTER_AREA) for half in (before, after))
+    one, other = ((part - cv2.blur(part, (7, 7))).ravel() for part in (one, other))
+    kept = float(one @ other) < 0.3 * float(np.sqrt((one @ one) * (other @ other)))
+    return kept and float(moved.mean()) > 0.4 * float(unmoved.mean())
 
 
 def _halved(grey: Grey) -> Floats:

@@ -11,7 +11,9 @@ from types import MappingProxyType
 
 import numpy as np
 
+from immersivaudio.engine.watchers._bounces import Kink, Ways
 from immersivaudio.engine.watchers._impacts import Contact
+from immersivaudio.engine.watchers._movers import Mover
 
 _REFRACTORY_S = 0.2
 _LEAST = 0.12
@@ -23,6 +25,7 @@ _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "arrival": (0.00, 4.54, 1.13, 8.12, 1.49, 21.94, 1.00, 0.34, -0.55, 5.59, -1.61, 2.37, -0.69, 0.95, -21.35),
     }
 )
+_SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 5.0
 _FORCE = MappingProxyType({"brake": 0.5, "arrival": 0.07})
 
 
@@ -40,14 +43,40 @@ class Impact:
         return float(1.0 / (1.0 + np.exp(-self.odds)))
 
 
-def judge(found: Sequence[Contact]) -> list[Impact]:
+def judge(found: Sequence[Contact], movers: Sequence[Mover] = ()) -> list[Impact]:
     """The impacts among possible contacts, in order of time, one at a time (nothing is struck twice in 0.2 s)."""
-    possible = [impact for impact in (Impact(contact, odds(contact)) for contact in found) if impact.odds > _HOPELESS]
+    ways = Ways.of(movers)
+    told = [_weighed(Impact(contact, odds(contact)), ways) for contact in found]
+    told += [Impact(_contact(kink), sure) for kink, sure in ways.kinks]
+    possible = [impact for impact in told if impact.odds > _HOPELESS]
     kept: list[Impact] = []
     for passage in _passages(sorted(possible, key=lambda i: i.contact.time_s)):
         beat = _beat(_apart(passage), passage)
         kept += [_timed(impact, passage) for impact in _apart([_on_beat(impact, beat) for impact in passage])]
     return _with_loci([impact for impact in kept if impact.confidence >= _LEAST])
+
+
+def _weighed(impact: Impact, ways: Ways) -> Impact:
+    """What the silhouettes say of a contact that the flow saw: believe those that they see as well a little more, and
+    hardly believe those where they see a thing go smoothly on (the top of a throw, the turn of a swing)."""
+    contact = impact.contact
+    seen = ways.near(contact.time_s, contact.x, contact.y, max(_SEEN_WITHIN_S, 1.6 * contact.step_s))
+    if seen is not None and seen[1] > -1.0:
+        kink, sure = seen
+        told = _contact(kink)
+        better = replace(contact, time_s=told.time_s, speed=told.speed, lost=told.lost, down=told.down)
+        return replace(impact, contact=better, odds=max(impact.odds, sure) + _AGREED)
+    if ways.glides(contact.time_s, contact.x, contact.y, contact.speed):
+        return replace(impact, odds=impact.odds - _GLIDES)
+    return impact
+
+
+def _contact(kink: Kink) -> Contact:
+    """A kink in the words of a contact; what only the flow can tell is left at what says nothing."""
+    edge = min(kink.x, kink.y, 1 - kink.x, 1 - kink.y)
+    down = kink.before[1] / max(1e-6, kink.speed)
+    numbers = (kink.time_s, kink.x, kink.y, kink.speed, min(2.0, kink.lost), down, kink.area)
+    return Contact("kink", *numbers, 1.0, 1.0, 0.0, 0.0, 0.0, edge, kink.jump, 0.0, 0.0, 1.0, 0.0, 0.0, kink.step_s)
 
 
 def _passages(impacts: Sequence[Impact]) -> Iterator[list[Impact]]:

@@ -12,6 +12,7 @@ from immersivaudio.engine.watchers import Frame, FrameWish
 from immersivaudio.engine.watchers._courses import Courses, Pass
 from immersivaudio.engine.watchers._flow import WIDTH, Flow
 from immersivaudio.engine.watchers._impacts import Contacts
+from immersivaudio.engine.watchers._movers import Movers
 from immersivaudio.engine.watchers._stretches import Stretch, Stretches
 from immersivaudio.engine.watchers._verdict import Impact, judge
 
@@ -23,6 +24,7 @@ class _Session:
     clip: Clip
     flow: Flow = field(default_factory=Flow)
     contacts: Contacts = field(default_factory=Contacts)
+    movers: Movers = field(default_factory=Movers)
     courses: Courses = field(default_factory=Courses)
     stretches: Stretches = field(default_factory=Stretches)
 
@@ -30,13 +32,15 @@ class _Session:
         step = self.flow.step(frame)
         if step is not None:
             self.contacts.see(step)
+            self.movers.see(frame.at(WIDTH), step)
             self.courses.see(step)
             self.stretches.see(step)
 
     def finish(self) -> Sequence[Sighting]:
         self.contacts.flush()
+        self.movers.flush()
         camera, movement, stillness = self.stretches.finish()
-        found = [_impact(one) for one in judge(self.contacts.found)]
+        found = [_impact(one) for one in judge(self.contacts.found, self.movers.found)]
         found += [_passby(one) for one in self.courses.finish()]
         found += [_stretch("camera", one, {"kind": one.kind}) for one in camera]
         found += [_stretch("movement", one, {}) for one in movement]
@@ -83,7 +87,7 @@ def _impact(impact: Impact) -> Sighting:
 
 class _Motion:
     name = "motion"
-    version = "2"
+    version = "3"
     wish = FrameWish(WIDTH, 30.0)
 
     def available(self) -> str:

@@ -20,6 +20,7 @@ from immersivaudio.engine.watchers._kinds import Verdict, verdicts
 _WIDTH = 192
 _EVERY_S = Fraction(1, 4)
 _CHANGED = 0.06
+_CHANGED_PART, _PARTS = 0.12, 3
 _LEAST_S = 0.75
 
 
@@ -74,7 +75,9 @@ class _Stretch:
         self.signature = self.signature + 0.15 * (more.signature - self.signature)
 
     def differs(self, other: Glance) -> bool:
-        return float(np.abs(self.signature - other.signature).mean()) > _CHANGED
+        """Much of the picture is another, or all of it a little; a sky may stay the same across a cut."""
+        apart = np.abs(self.signature - other.signature).reshape(4, -1)
+        return float(apart.mean()) > _CHANGED or int((apart.max(0) > _CHANGED_PART).sum()) >= _PARTS
 
 
 @dataclass(slots=True)
@@ -140,7 +143,7 @@ def _sighting(verdict: Verdict, span: Span) -> Sighting:
 
 class _Place:
     name = "place"
-    version = "2"
+    version = "3"
     wish = FrameWish(_WIDTH, 30.0)
 
     def available(self) -> str:

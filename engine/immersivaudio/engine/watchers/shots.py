@@ -29,18 +29,20 @@ _FLASH_S = 0.35
 _AHEAD_S = Fraction(1)
 _DISSOLVE_APART_S = Fraction(1)
 _AROUND = 8
-_HARD = 0.30
+_HARD, _CALM, _KEPT = 0.30, 0.08, 0.25
 _DISSOLVE_DEPTH = 0.07
 _LEAST_BLEND = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One frame in few numbers: ``thumb`` is float32 ``[18 * 32 * 3]`` (0..1), ``histogram`` float32 summing to 2."""
+    """One frame in few numbers: ``thumb`` is float32 ``[18 * 32 * 3]`` (0..1), ``histogram`` float32 summing to 2;
+    ``detail`` what is left of the luma ``[36 * 64]`` without its large areas: edges and textures, at their places."""
 
     time_s: Fraction
     thumb: Floats
     layout: Floats
+    detail: Floats
     histogram: Floats
     luma: float
     spread: float
@@ -67,10 +69,16 @@ def look_at(frame: Frame) -> Look:
         frame.time_s,
         small.astype(np.float32).ravel() / 255.0,
         (centred / (spread + 0.02)).ravel(),
+        _detail(picture),
         _histogram(hsv),
         float(luma.mean()),
         spread,
     )
+
+
+def _detail(picture: NDArray[np.uint8]) -> Floats:
+    light = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255.0)
+    return np.asarray(light - cv2.blur(light, (7, 7)), dtype=np.float32).ravel()
 
 
 def _histogram(hsv: NDArray[np.uint8]) -> Floats:
@@ -100,6 +108,11 @@ def change(one: Look, other: Look) -> float:
 def likeness(one: Look, other: Look) -> float:
     """Correlation of the two layouts, whatever their brightness and contrast."""
     return float(one.layout @ other.layout) / max(1e-6, _norm(one.layout) * _norm(other.layout))
+
+
+def kept(one: Look, other: Look) -> float:
+    """Correlation of edges and textures: near 0 across a cut, also where sky or light stay the same."""
+    return float(one.detail @ other.detail) / max(1e-3, _norm(one.detail) * _norm(other.detail))
 
 
 def _norm(vector: Floats) -> float:
@@ -159,7 +172,9 @@ def _hardness(looks: Sequence[Look], steps: Sequence[float], i: int) -> float:
     """0 where frame ``i`` opens no shot, else how surely it does."""
     around = [steps[j] for j in range(max(1, i - _AROUND), min(len(steps), i + _AROUND + 1)) if j != i]
     usual = sorted(around)[int(0.75 * len(around))] if around else 0.0
-    if steps[i] < _HARD + 1.5 * usual:
+    anew = kept(looks[i - 1], looks[i]) < _KEPT
+    least = min(_HARD + 1.5 * usual, _CALM + 4.0 * usual if anew else 1.0)
+    if steps[i] < least:
         return 0.0
     now = looks[i].time_s
     later = [look for look in looks[i + 1 :] if look.time_s - now <= _FLASH_S]
@@ -167,7 +182,7 @@ def _hardness(looks: Sequence[Look], steps: Sequence[float], i: int) -> float:
     back = [change(looks[i - 1], look) for look in later] + [change(look, looks[i]) for look in earlier]
     if back and min(back) < 0.5 * steps[i]:
         return 0.0
-    return float(np.clip(0.5 + (steps[i] - usual - _HARD), 0.5, 1.0))
+    return float(np.clip(0.5 + (steps[i] - usual - least), 0.5, 1.0))
 
 
 def _blend(looks: Sequence[Look], i: int) -> float:
@@ -212,7 +227,7 @@ def _shots(cuts: Sequence[Cut], lumas: Sequence[tuple[Fraction, float]], clip: C
 
 class _Shots:
     name = "shots"
-    version = "2"
+    version = "3"
     wish = FrameWish(_WIDTH, 30.0)
 
     def available(self) -> str:

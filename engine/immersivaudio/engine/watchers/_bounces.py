@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Bounces: where the way of a mover has a kink that no steady force explains.
+
+A way is cut into the fewest parabolas that fit it (optimal partitioning: Jackson et al. 2005, "An algorithm for optimal
+partitioning of data on an interval"). A throw, a swing or a gesture is smooth: its parts meet at one speed. A contact is
+an impulse: they meet at two, and where they meet in space is when it was, to a fraction of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from immersivaudio.engine.watchers._movers import Mover
+
+Values = NDArray[np.float64]
+
+_LONGEST = 24
+_MATTERS = 0.4
+_PENALTY = 30.0
+_GRAIN = 0.0012  # the place of a silhouette is known to a quarter of a pixel
+_BENDS_FROM = 5
+_NEAR_S = 1 / 3
+_LEAST_LOST, _LEAST_GONE = 0.35, 0.15
+# A logistic regression over drawn scenes alone (bench/fit_impacts.py); one third less belief in "down" than they teach.
+_WEIGHTS = (0.30, 0.44, 1.60, 0.44, -0.47, 5.26, 1.15, -2.31, -0.60, -2.30)
+_COMPACT, _LEAST_SMOOTH, _ALONG = 0.06, 6, 0.4
+_BESIDE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """A sudden change of velocity: (x, y) in the frame (widths), velocities in widths a second before and after;
+    ``points`` the lesser number of pictures that tell of one side, ``off`` how far the parts pass each other by,
+    ``bend`` the greater acceleration of the two parts (widths/s^2), ``rest`` how far pictures lie off them on average,
+    ``unrest`` how much its other kinks within a third of a second change its speed, as a share of this one."""
+
+    time_s: float
+    x: float
+    y: float
+    before: tuple[float, float]
+    after: tuple[float, float]
+    points: int
+    off: float
+    area: float
+    step_s: float
+    bend: float
+    rest: float
+    unrest: float = 0.0
+
+    @property
+    def jump(self) -> float:
+        return float(np.hypot(self.after[0] - self.before[0], self.after[1] - self.before[1]))
+
+    @property
+    def speed(self) -> float:
+        return float(np.hypot(*self.before))
+
+    @property
+    def lost(self) -> float:
+        """The share of the speed that went, along the way it had: 1 stopped, 2 thrown back as fast."""
+        along = self.before[0] * self.after[0] + self.before[1] * self.after[1]
+        return float(1.0 - along / max(1e-9, self.speed**2))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A parabola over the points ``first`` to ``last``: rows of ``way`` are x and y over (1, t, t^2), t from ``origin_s``."""
+
+    first: int
+    last: int
+    origin_s: float
+    way: Values
+
+    def place(self, time_s: float | Values) -> Values:
+        t = np.asarray(time_s) - self.origin_s
+        return np.asarray(np.stack([np.ones_like(t), t, t * t], -1) @ self.way)
+
+    def velocity(self, time_s: float) -> tuple[float, float]:
+        t = time_s - self.origin_s
+        vx, vy = self.way[1] + 2 * t * self.way[2]
+        return float(vx), float(vy)
+
+
+def parts(mover: Mover) -> list[Part]:
+    """The fewest parabolas (straight lines where there are under five points) that fit the way."""
+    count = len(mover.times_s)
+    grain = max(_GRAIN, _roughness(mover.centres))
+    misfits = _misfits(mover.times_s, mover.centres) / grain**2 + _PENALTY
+    best, came = np.full(count + 1, np.inf), np.zeros(count + 1, int)
+    best[0] = 0.0
+    for end in range(2, count + 1):
+        starts = np.arange(max(0, end - _LONGEST), end - 1)
+        costs = best[starts] + misfits[starts, end - starts]
+        came[end] = starts[int(costs.argmin())]
+        best[end] = costs.min()
+    found: list[Part] = []
+    end = count
+    while end > 0:
+        found.append(_part(mover, int(came[end]), end - 1))
+        end = int(came[end])
+    return found[::-1]
+
+
+def _misfits(times: Values, places: Values) -> Values:
+    """What a parabola leaves over of each stretch: ``[first, length]``, squares summed, float64 ``[n, 25]``."""
+    told = np.full((len(times), _LONGEST + 1), np.inf)
+    for length in range(2, min(_LONGEST, len(times)) + 1):
+        t = sliding_window_view(times, length)
+        t = t - t.mean(1, keepdims=True)
+        rest = sliding_window_view(places, length, axis=0)
+        rest = rest - rest.mean(2, keepdims=True)
+        total = (rest * rest).sum((1, 2)) - _explained(t, rest)
+        if length >= _BENDS_FROM:
+            power = (t * t).sum(1, keepdims=True)
+            bend = t * t - power / length - t * (t**3).sum(1, keepdims=True) / power
+            total = total - _explained(bend, rest)
+        told[: len(times) - length + 1, length] = np.maximum(total, 0.0)
+    return told
+
+
+def _explained(basis: Values, rest: Values) -> Values:
+    along = (basis[:, None, :] * rest).sum(2)
+    return np.asarray((along * along).sum(1) / np.maximum((basis * basis).sum(1), 1e-12))
+
+
+def _roughness(places: Values) -> float:
+    """How much places jitter, from third differences, which smooth ways and throws do not have."""
+    if len(places) < 8:
+        return 0.0
+    return float(np.median(np.abs(np.diff(places, 3, axis=0))) / (0.6745 * np.sqrt(20.0)))
+
+
+def _basis(t: Values) -> Values:
+    return np.stack([np.ones_like(t), t, t * t], 1)[:, : 3 if len(t) >= _BENDS_FROM else 2]
+
+
+def _part(mover: Mover, first: int, last: int) -> Part:
+    t, places = mover.times_s[first : last + 1], mover.centres[first : last + 1]
+    basis = _basis(t - t[0])
+    way = np.zeros((3, 2))
+    way[: basis.shape[1]] = np.linalg.lstsq(basis, places, rcond=None)[0]
+    return Part(first, last, float(t[0]), way)
+
+
+def kinks(mover: Mover) -> list[Kink]:
+    """Every place where two parts of the way meet; most are no contacts, their speeds say which."""
+    told = parts(mover)
+    found = [_kink(mover, one, other) for one, other in pairwise(told)]
+    return [replace(kink, unrest=_unrest(kink, found), points=_points(told, found, i)) for i, kink in enumerate(found)]
+
+
+def _points(told: Sequence[Part], found: Sequence[Kink], at: int) -> int:
+    """How many pictures tell of each side of a kink, up to the next one that matters beside it; the lesser number."""
+    enough = _MATTERS * found[at].jump
+    first, last = at, at
+    while first > 0 and found[first - 1].jump < enough:
+        first -= 1
+    while last + 1 < len(found) and found[last + 1].jump < enough:
+        last += 1
+    return min(told[at].last - told[first].first, told[last + 1].last - told[at + 1].first) + 1
+
+
+def _unrest(kink: Kink, found: Sequence[Kink]) -> float:
+    others = (other.jump for other in found if other is not kink and abs(other.time_s - kink.time_s) < _NEAR_S)
+    return float(sum(others)) / max(1e-6, kink.jump)
+
+
+def _kink(mover: Mover, one: Part, other: Part) -> Kink:
+    t0, t1 = float(mover.times_s[one.last]), float(mover.times_s[other.first])
+    times = np.linspace(t0 - 0.5 * (t1 - t0), t1 + 0.5 * (t1 - t0), 41)
+    apart = np.hypot(*(one.place(times) - other.place(times)).T)
+    nearest = int(apart.argmin())
+    time = float(times[nearest])
+    x, y = (mover.seen[one.last] + mover.seen[other.first]) / 2
+    return Kink(
+        time,
+        float(x),
+        float(y),
+        one.velocity(time),
+        other.velocity(time),
+        0,
+        float(apart[nearest]),
+        float(np.median(mover.area[one.first : other.last + 1])),
+        t1 - t0,
+        2.0 * max(float(np.hypot(*part.way[2])) for part in (one, other)),
+        _rest(mover, one, other),
+    )
+
+
+def _rest(mover: Mover, *told: Part) -> float:
+    off = [mover.centres[p.first : p.last + 1] - p.place(mover.times_s[p.first : p.last + 1]) for p in told]
+    return float(np.sqrt((np.concatenate(off) ** 2).sum(1).mean()))
+
+
+def features(kink: Kink) -> tuple[float, ...]:
+    """What the weights of the verdict weigh."""
+    gone = kink.speed * min(kink.lost, 2.0)
+    return (
+        float(np.log(gone + 0.02)),
+        min(kink.lost, 1.5),
+        kink.before[1] / max(1e-6, kink.speed),
+        float(min(kink.points, 8)),
+        min(1.0, kink.off / (0.01 + kink.speed * kink.step_s)),
+        kink.jump / (kink.jump + 2.0 * kink.bend * kink.step_s + 0.05),
+        float(np.log(kink.area)),
+        min(1.0, kink.rest / (0.004 + 0.25 * kink.speed * kink.step_s)),
+        min(3.0, kink.unrest),
+    )
+
+
+def odds(kink: Kink) -> float:
+    """Log odds that a kink is a contact."""
+    *weights, bias = _WEIGHTS
+    return float(np.dot(weights, features(kink))) + bias
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All movers of a clip and the kinks of their ways, those that might be contacts in order of time."""
+
+    kinks: tuple[tuple[Kink, float], ...]
+    smooth: tuple[tuple[Mover, tuple[Part, ...]], ...]
+
+    @classmethod
+    def of(cls, movers: Sequence[Mover]) -> Ways:
+        found: list[tuple[Kink, float]] = []
+        smooth: list[tuple[Mover, tuple[Part, ...]]] = []
+        for mover in movers:
+            told = kinks(mover)
+            found += [(k, odds(k)) for k in told if k.lost >= _LEAST_LOST and k.speed * min(k.lost, 2.0) >= _LEAST_GONE]
+            smooth.append((mover, tuple(parts(mover))))
+        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(smooth))
+
+    def near(self, time_s: float, x: float, y: float, within_s: float) -> tuple[Kink, float] | None:
+        """The likeliest kink near a moment and a place."""
+        close = [
+            (kink, sure)
+            for kink, sure in self.kinks
+            if abs(kink.time_s - time_s) <= within_s and abs(kink.x - x) + abs(kink.y - y) < _BESIDE
+        ]
+        return max(close, key=lambda pair: pair[1], default=None)
+
+    def glides(self, time_s: float, x: float, y: float, speed: float) -> bool:
+        """Whether what goes at ``speed`` there is a thing that is followed and goes on smoothly."""
+        return any(_glides(mover, told, (time_s, x, y, speed)) for mover, told in self.smooth)
+
+
+def _glides(mover: Mover, told: Sequence[Part], at: tuple[float, float, float, float]) -> bool:
+    time_s, x, y, speed = at
+    if not mover.times_s[0] + 0.08 < time_s < mover.times_s[-1] - 0.08:
+        return False
+    i = int(np.searchsorted(mover.times_s, time_s))
+    beside = np.abs(mover.seen[i] - (x, y)).max()
+    if beside > mover.reach[i] + 0.06 or mover.area[i] > _COMPACT:
+        return False
+    part = next(p for p in told if i <= p.last)
+    inside = part.first + 1 < i < part.last and part.last - part.first + 1 >= _LEAST_SMOOTH
+    return inside and float(np.hypot(*part.velocity(float(mover.times_s[i - 1])))) >= _ALONG * speed

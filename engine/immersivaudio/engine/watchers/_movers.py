@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Movers: things that stand out from what is behind them, followed from picture to picture as silhouettes.
+
+What flow cannot do, because it goes too far in a frame or differs in colour only, a silhouette can: it is where a
+picture differs from the median of the pictures around it, by more than that place usually does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from immersivaudio.engine.watchers import Picture
+from immersivaudio.engine.watchers._flow import Step
+
+# Mostly what was before, so that what comes to rest is still told from its ground for a while.
+_PAST_S, _FUTURE_S = 1.2, 0.4
+_EVERY_S = 0.12
+_SAMPLES = 9
+_LEAST_CONTRAST, _USUAL_TIMES = 14, 4
+_LEAST_PIXELS, _MOST_SHARE, _MOST_THINGS = 8, 0.2, 8
+_FORGET_S = 0.13
+_REACH, _REACH_TIMES, _ALIKE = 6.0, 2.2, 3.0
+_LEAST_POINTS, _MOST_POINTS = 5, 900
+_ZOOMED = 0.15
+
+# Sorts the middle of nine into place (Paeth 1990, "Median finding on a 3x3 grid", Graphics Gems).
+_NETWORK = (
+    (1, 2), (4, 5), (7, 8), (0, 1), (3, 4), (6, 7), (1, 2), (4, 5), (7, 8), (0, 3),
+    (5, 8), (4, 7), (3, 6), (1, 4), (2, 5), (4, 7), (4, 2), (6, 4), (4, 2),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mover:
+    """The way of one silhouette: float64 ``[n]`` seconds, ``[n, 2]`` centres in frame widths, freed of the camera;
+    ``seen`` the same in the frame, ``area`` shares of the frame, ``reach`` half the diagonal of its box in widths."""
+
+    times_s: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    area: NDArray[np.float64]
+    reach: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A kept picture and how far the camera had gone by then, in pixels."""
+
+    time_s: float
+    rgb: Picture
+    camera: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    time_s: float
+    x: float
+    y: float
+    pixels: int
+    across: int
+    down: int
+
+
+@dataclass(slots=True)
+class _Way:
+    points: list[tuple[_Point, tuple[float, float]]]
+    velocity: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def last(self) -> _Point:
+        return self.points[-1][0]
+
+
+@dataclass(slots=True)
+class Movers:
+    """Takes pictures in order; ``found`` holds the ways of what has gone. Works ``_FUTURE_S`` behind."""
+
+    found: list[Mover] = field(default_factory=list)
+    _views: list[_View] = field(default_factory=list)
+    _ways: list[_Way] = field(default_factory=list)
+    _done: int = 0
+    _ground: tuple[Picture, Picture, _View] | None = None
+    _camera: tuple[float, float] = (0.0, 0.0)
+
+    def see(self, rgb: Picture, step: Step) -> None:
+        """Take the later picture of ``step``."""
+        if self._views and step.start_s - self._views[-1].time_s > 1e-6:  # steps join but at cuts
+            self.flush()
+        if abs(step.zoom) > _ZOOMED:
+            self.flush()
+            return
+        lasted, width = step.end_s - step.start_s, rgb.shape[1]
+        x, y = self._camera
+        self._camera = (x + lasted * width * step.camera[0], y + lasted * width * step.camera[1])
+        self._views.append(_View(step.end_s, cv2.blur(rgb, (3, 3)), self._camera))
+        self._work(step.end_s - _FUTURE_S)
+        while self._done > 1 and self._views[0].time_s < step.end_s - _PAST_S - _FUTURE_S:
+            self._views.pop(0)
+            self._done -= 1
+
+    def flush(self) -> None:
+        """Finish what was seen, as nothing more joins it."""
+        self._work(float("inf"))
+        self._close(float("inf"))
+        self._views, self._done, self._ground = [], 0, None
+
+    def _work(self, until_s: float) -> None:
+        while self._done < len(self._views) and self._views[self._done].time_s <= until_s:
+            view = self._views[self._done]
+            self._done += 1
+            if len(self._views) < _SAMPLES:
+                continue
+            if self._ground is None or view.time_s - self._ground[2].time_s >= _EVERY_S:
+                self._ground = _ground(self._views, view)
+            self._follow(view, list(_silhouettes(view, self._ground)))
+
+    def _follow(self, view: _View, free: list[_Point]) -> None:
+        self._close(view.time_s - _FORGET_S)
+        pairs = sorted(
+            (cost, i, j)
+            for i, way in enumerate(self._ways)
+            for j, point in enumerate(free)
+            if (cost := _cost(way, point)) < 1.0
+        )
+        ways, points = set[int](), set[int]()
+        for _, i, j in pairs:
+            if i not in ways and j not in points:
+                ways.add(i)
+                points.add(j)
+                self._ways[i].velocity = _velocity(self._ways[i].last, free[j])
+                self._ways[i].points.append((free[j], view.camera))
+        self._ways += [_Way([(point, view.camera)]) for j, point in enumerate(free) if j not in points]
+
+    def _close(self, before_s: float) -> None:
+        for way in [w for w in self._ways if w.last.time_s < before_s or len(w.points) > _MOST_POINTS]:
+            self._ways.remove(way)
+            if len(way.points) >= _LEAST_POINTS:
+                self.found.append(_mover(way, self._views[-1].rgb.shape))
+
+
+def _ground(views: Sequence[_View], at: _View) -> tuple[Picture, Picture, _View]:
+    """The median picture around ``at`` as its camera sees it, and by how much a place must differ to stand out."""
+    first, last = at.time_s - _PAST_S, at.time_s + _FUTURE_S
+    if views[0].time_s > first:
+        last += min(views[0].time_s - first, _PAST_S - _FUTURE_S)
+    window = [view for view in views if first <= view.time_s <= last] or list(views)
+    chosen = [window[round(i * (len(window) - 1) / (_SAMPLES - 1))] for i in range(_SAMPLES)]
+    seen = [_moved(view, at) for view in chosen]
+    ground = _median(seen)
+    usual = cv2.blur(_median([np.asarray(cv2.absdiff(one, ground), np.uint8) for one in seen]), (5, 5))
+    least = np.minimum(usual.astype(np.uint16) * _USUAL_TIMES + _LEAST_CONTRAST, 255)
+    return ground, least.astype(np.uint8), at
+
+
+def _moved(view: _View, at: _View) -> Picture:
+    """``view`` as seen from where the camera was at ``at``."""
+    dx, dy = at.camera[0] - view.camera[0], at.camera[1] - view.camera[1]
+    if abs(dx) < 0.1 and abs(dy) < 0.1:
+        return view.rgb
+    size = (view.rgb.shape[1], view.rgb.shape[0])
+    move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    return cv2.warpAffine(view.rgb, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
+
+
+def _median(nine: Sequence[Picture]) -> Picture:
+    rows = list(nine)
+    for low, high in _NETWORK:
+        rows[low], rows[high] = cv2.min(rows[low], rows[high]), cv2.max(rows[low], rows[high])
+    return rows[4]
+
+
+def _silhouettes(view: _View, ground: tuple[Picture, Picture, _View]) -> Iterator[_Point]:
+    """Where ``view`` stands out, the largest things first."""
+    picture, least, at = ground
+    over = cv2.subtract(cv2.absdiff(_moved(view, at), picture), least)
+    mask = (cv2.max(cv2.max(over[..., 0], over[..., 1]), over[..., 2]) > 0).astype(np.uint8)
+    count, _, stats, centres = cv2.connectedComponentsWithStats(mask)
+    for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:_MOST_THINGS] + 1:
+        x, y, across, down, pixels = (int(part) for part in stats[i])
+        if pixels < _LEAST_PIXELS:
+            return
+        edge = x <= 0 or y <= 0 or x + across >= mask.shape[1] or y + down >= mask.shape[0]
+        if pixels <= _MOST_SHARE * mask.size and not edge:
+            yield _Point(view.time_s, float(centres[i][0]), float(centres[i][1]), pixels, across, down)
+
+
+def _velocity(one: _Point, other: _Point) -> tuple[float, float]:
+    lasted = max(1e-3, other.time_s - one.time_s)
+    return (other.x - one.x) / lasted, (other.y - one.y) / lasted
+
+
+def _cost(way: _Way, point: _Point) -> float:
+    """How ill a point goes with a way, 1 and more where it cannot: what is struck may be anywhere within reach."""
+    last, lasted = way.last, point.time_s - way.last.time_s
+    gone = (way.velocity[0] * lasted, way.velocity[1] * lasted)
+    reach = _REACH + _REACH_TIMES * float(np.hypot(*gone)) + 0.5 * float(np.sqrt(last.pixels))
+    off = float(np.hypot(point.x - last.x - gone[0], point.y - last.y - gone[1]))
+    ratio = max(point.pixels, last.pixels) / min(point.pixels, last.pixels)
+    return 1.0 if ratio > _ALIKE else 0.7 * off / reach + 0.3 * float(np.log(ratio) / np.log(_ALIKE))
+
+
+def _mover(way: _Way, shape: tuple[int, ...]) -> Mover:
+    height, width = shape[:2]
+    seen = np.array([(p.x + 0.5, p.y + 0.5) for p, _ in way.points]) / width
+    gone = np.array([camera for _, camera in way.points]) / width
+    return Mover(
+        np.array([p.time_s for p, _ in way.points]),
+        seen - gone,
+        seen,
+        np.array([p.pixels for p, _ in way.points]) / (width * height),
+        np.array([np.hypot(p.across, p.down) for p, _ in way.points]) / (2 * width),
+    )
