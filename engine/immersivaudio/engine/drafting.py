@@ -46,6 +46,7 @@ def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
     if end <= start or (draft.sync_s and not sync_s):
         return None
     anchor = sync_s[0] if sync_s else start
+    fade_in_s, fade_out_s = _fades(draft, float(end - start))
     cue = Cue(
         id=f"{_ABBREVIATION[sound.stem]}-{float(anchor):08.3f}-{sound.id}",
         stem=sound.stem,
@@ -58,7 +59,8 @@ def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
         gain_db=round(sound.level_db + draft.gain_db + _UNSURE_DB * (1.0 - draft.confidence), 1),
         gain_curve=draft.gain_curve,
         pan=round(max(-1.0, min(1.0, draft.pan)), 3),
-        **_fades(draft, float(end - start)),
+        fade_in_s=fade_in_s,
+        fade_out_s=fade_out_s,
         seed=stable_seed(str(seed), sound.id, content_at(edit, anchor)),
         confidence=round(max(0.0, min(1.0, draft.confidence)), 3),
     )
@@ -79,10 +81,10 @@ def _knobs(draft: Draft) -> dict[str, float]:
     return {key: round(value, 3) for key, value in inside.items()}
 
 
-def _fades(draft: Draft, length_s: float) -> dict[str, float]:
+def _fades(draft: Draft, length_s: float) -> tuple[float, float]:
     wanted = draft.fade_in_s + draft.fade_out_s
     scale = min(1.0, length_s / wanted) if wanted > 0 else 0.0
-    return {"fade_in_s": round(draft.fade_in_s * scale, 3), "fade_out_s": round(draft.fade_out_s * scale, 3)}
+    return round(draft.fade_in_s * scale, 3), round(draft.fade_out_s * scale, 3)
 
 
 def content_at(edit: Edit, record_s: Fraction) -> str:

@@ -221,7 +221,7 @@ def _limited(desk: Desk, peak_db: float, most: float, aim: levels.Aim) -> _Maste
     hops = {name: limiter.HopPeaks(desk.total, floor) for name in (*desk.stems, None)}
     for _, count, blocks in desk.blocks(0.35, 0.45):
         heard: dict[Stem | None, Block] = {None: summed(blocks, count)}
-        heard |= {stem: block for stem, block in blocks.items()}
+        heard |= dict[Stem | None, Block](blocks.items())
         for name, hop in hops.items():
             hop.push(heard.get(name, np.zeros((2, count), np.float32)))
     peaks = np.maximum.reduce([hop.finish() for hop in hops.values()])

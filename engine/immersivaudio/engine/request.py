@@ -92,7 +92,7 @@ Cancelled = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where a job may write: ``cache`` outlives it and is shared by all jobs (content-keyed), ``scratch`` is its own."""
+    """Where a job may write: ``cache`` is shared by all jobs (content-keyed) and stays, ``scratch`` is its own."""
 
     cache: Path
     scratch: Path

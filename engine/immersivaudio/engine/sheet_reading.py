@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from immersivaudio.engine.cue import Cue, CueSheet, GainPoint, ParamValue, Silence, Span, SpeechSpan, Stem, tidy
 from immersivaudio.engine.errors import CueSheetError
@@ -188,10 +189,10 @@ def _cue(place: Place, duration_s: Fraction) -> Cue:
         sightings=tuple(item.text() for item in _list(rows, "sightings")),
         gain_curve=tuple(_point(item) for item in _list(rows, "gain_curve")),
         performer=rows["performer"].text() if "performer" in rows else "",
-        **_numbers(rows, sound, span),
-        **{key: rows[key].flag() for key in ("locked", "muted") if key in rows},
     )
-    return _worded(cue, rows)
+    settings: dict[str, Any] = dict(_numbers(rows, sound, span))
+    settings |= {key: rows[key].flag() for key in ("locked", "muted") if key in rows}
+    return _worded(replace(cue, **settings), rows)
 
 
 def _worded(cue: Cue, rows: dict[str, Place]) -> Cue:

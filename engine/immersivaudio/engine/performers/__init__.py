@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from immersivaudio.engine.cue import Cue, Licence
 from numpy.typing import NDArray
+
+from immersivaudio.engine.cue import Cue, Licence
 
 Block = NDArray[np.float32]
 

@@ -15,8 +15,9 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from immersivaudio.engine.cue import Clip, Edit, Sighting
 from numpy.typing import NDArray
+
+from immersivaudio.engine.cue import Clip, Edit, Sighting
 
 Picture = NDArray[np.uint8]
 Samples = NDArray[np.float32]

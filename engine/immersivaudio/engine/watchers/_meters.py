@@ -112,8 +112,7 @@ def _clipped(frames: Array) -> NDArray[np.bool_]:
     still = np.abs(np.diff(frames, axis=2)) < 0.02
     flat = high[..., 1:] & high[..., :-1] & still
     runs = flat[..., : -_FLAT_TOP + 2] & flat[..., _FLAT_TOP - 2 :]
-    result: NDArray[np.bool_] = runs.any(axis=(0, 2))
-    return result
+    return np.asarray(runs.any(axis=(0, 2)), np.bool_)
 
 
 def _texture(mono: Array) -> Texture:

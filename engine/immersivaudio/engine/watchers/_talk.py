@@ -35,7 +35,7 @@ class Talk:
 
     def hear(self, mono: Array, may_speak: bool = True) -> None:
         """Take one second ``[48000]`` at 48 kHz; where nothing in it ``may_speak`` the detector is not asked."""
-        filtered, self._state = lfilter(_TAPS, 1.0, mono.astype(np.float64), zi=self._state)
+        filtered, self._state = lfilter(_TAPS, [1.0], mono.astype(np.float64), zi=self._state)
         self._rest = np.concatenate([self._rest, filtered[self._phase :: _FACTOR]])
         self._phase = (self._phase - len(mono)) % _FACTOR
         whole = len(self._rest) // _CHUNK
