@@ -9,7 +9,26 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-ELEMENTS = ["Button", "CheckBox", "ColorPicker", "ComboBox", "DoubleSpinBox", "HGap", "HGroup", "Label", "LineEdit", "Slider", "SpinBox", "Stack", "TabBar", "TextEdit", "Timer", "Tree", "VGap", "VGroup"]
+ELEMENTS = [
+    "Button",
+    "CheckBox",
+    "ColorPicker",
+    "ComboBox",
+    "DoubleSpinBox",
+    "HGap",
+    "HGroup",
+    "Label",
+    "LineEdit",
+    "Slider",
+    "SpinBox",
+    "Stack",
+    "TabBar",
+    "TextEdit",
+    "Timer",
+    "Tree",
+    "VGap",
+    "VGroup",
+]
 
 
 class Element:
@@ -58,6 +77,10 @@ class Window:
         item = self._items[name]
         item.CurrentIndex = item.labels.index(label)
         getattr(self.On[name], "CurrentIndexChanged", lambda event: None)({"who": name})
+
+    def change(self, name: str, event: str) -> None:
+        """What Fusion calls when a person has changed a control that the script asked to hear of."""
+        getattr(self.On[name], event)({"who": name})
 
     @property
     def said(self) -> str:

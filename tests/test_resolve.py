@@ -263,6 +263,29 @@ def test_in_and_out_points_are_asked_for_in_a_window_and_kept(installed: Path, f
         assert item.start - (line.first + 24) == item.source
 
 
+def test_the_window_follows_what_the_engine_says_to_a_change(installed: Path, film: Path) -> None:
+    """``instance_changed``: when the original is replaced there is nothing to balance it with."""
+    app = cut(film, (21, 0), True, "23.976")
+    seen: list[tuple[bool, float]] = []
+
+    def person(window: screen.Window) -> None:
+        items = window.GetItems()
+        if "score" not in items:
+            return window.press("close") if "close" in items else None
+        mix, original = items["param_mix"], items["param_original"]
+        seen.append((bool(mix.Enabled), float(mix.Value)))
+        if len(seen) == 1:
+            choices = [label.lower() for label in original.labels]
+            original.CurrentIndex = next(n for n, label in enumerate(choices) if label == "replace it")
+            return window.change("param_original", "CurrentIndexChanged")
+        return window.press("cancel")
+
+    app.fusion.ui, bmd = screen.UI(), screen.Screen(person)
+    assert run_entry(installed / "Immersivaudio.py", app, bmd).endswith("Nothing was changed.")
+    assert seen[0][0] is True
+    assert seen[-1] == (False, 1.0)
+
+
 def test_cancel_stops_the_job_and_leaves_the_timeline(installed: Path, film: Path, tmp_path: Path) -> None:
     mine = tmp_path / film.name
     mine.write_bytes(film.read_bytes())

@@ -11,13 +11,21 @@ import contextlib
 import time
 from typing import Any
 
-from .bridge.host import Scope
+from .bridge.host import HostError, Scope
 from .journal import Journal
-from .panel import CHOICE, FLAG, NUMBER, TITLE, WHOLE, WORDS, Field, Panel, Wish
+from .panel import CHOICE, FLAG, NUMBER, TITLE, WHOLE, WORDS, Field, Panel, Patch, Wish
 from .windows import STOPPED, Stopped
 
 WINDOW = "Immersivaudio"
 _SCOPES = ((Scope.WHOLE, "Whole timeline"), (Scope.RANGE, "In to out"), (Scope.SELECTION, "Selected clips"))
+_CHANGED = "changed "
+_EVENTS = {
+    FLAG: "Clicked",
+    CHOICE: "CurrentIndexChanged",
+    NUMBER: "ValueChanged",
+    WHOLE: "ValueChanged",
+    WORDS: "TextChanged",
+}
 _PAUSE_S = 0.03
 
 
@@ -34,7 +42,11 @@ class Dialog:
         effect, scope = panel.effects[0][0], Scope.RANGE if ranged else Scope.WHOLE
         while True:
             self._draw_question(panel, effect, scope)
-            pressed, values = self._wait(), self._values(panel, effect)
+            pressed = self._wait()
+            while pressed.startswith(_CHANGED):
+                self._follow(panel, effect, pressed[len(_CHANGED) :])
+                pressed = self._wait()
+            values = self._values(panel, effect)
             scope = _SCOPES[int(self._items()["scope"].CurrentIndex)][0]
             chosen = panel.effects[int(self._items()["effect"].CurrentIndex)][0]
             self.close()
@@ -66,13 +78,30 @@ class Dialog:
             self._window.Hide()
             self._window = None
 
+    def _follow(self, panel: Panel, effect: str, name: str) -> None:
+        """Show what the engine says to a change of one value."""
+        self._pressed = ""
+        try:
+            patch = panel.changed(effect, name, self._values(panel, effect))
+        except HostError as error:
+            patch = Patch((), {}, str(error))
+        items, kinds = self._items(), {one.name: one for one in panel.fields(effect)}
+        for one in patch.fields:
+            if one.name in kinds:
+                items[_id(one)].Enabled = one.enabled
+        for name, value in patch.values.items():
+            if name in kinds:
+                _write(items[_id(kinds[name])], kinds[name], value)
+        items["note"].Text = patch.message
+
     def _draw_question(self, panel: Panel, effect: str, scope: Scope) -> None:
         fields = panel.fields(effect)
         rows = [self._row("Sound", self._ui.ComboBox({"ID": "effect"}))]
         rows.append(self._row("Send", self._ui.ComboBox({"ID": "scope"})))
         rows += [self._control(one) for one in fields]
+        rows.append(self._ui.Label({"ID": "note", "Text": "", "WordWrap": True}))
         rows.append(self._ui.HGroup({}, [self._button("score", "Score"), self._button("cancel", "Cancel")]))
-        self._open(rows, (460, 140 + 32 * len(fields)))
+        self._open(rows, (460, 172 + 32 * len(fields)))
         items = self._items()
         _fill(items["effect"], [label for _, label in panel.effects], [id for id, _ in panel.effects].index(effect))
         _fill(items["scope"], [label for _, label in _SCOPES], [one for one, _ in _SCOPES].index(scope))
@@ -80,6 +109,8 @@ class Dialog:
             if one.kind == CHOICE:
                 ids = [choice for choice, _ in one.choices]
                 _fill(items[_id(one)], [label for _, label in one.choices], _index(ids, one.value))
+            if one.watched:
+                setattr(self._window.On[_id(one)], _EVENTS[one.kind], self._press(_CHANGED + one.name))
         self._window.On["effect"].CurrentIndexChanged = self._press("effect")
 
     def _control(self, one: Field) -> Any:
@@ -163,3 +194,14 @@ def _read(item: Any, one: Field) -> Any:
     if one.kind == WORDS:
         return str(item.PlainText if one.lines > 1 else item.Text)
     return float(item.Value) if one.kind == NUMBER else int(item.Value)
+
+
+def _write(item: Any, one: Field, value: Any) -> None:
+    if one.kind == FLAG:
+        item.Checked = bool(value)
+    elif one.kind == CHOICE:
+        item.CurrentIndex = _index([choice for choice, _ in one.choices], value)
+    elif one.kind == WORDS:
+        setattr(item, "PlainText" if one.lines > 1 else "Text", str(value))
+    else:
+        item.Value = value

@@ -41,6 +41,7 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     enabled: bool = True
     lines: int = 1
+    watched: bool = False
 
     @classmethod
     def of(cls, param: Mapping[str, Any]) -> Field | None:
@@ -62,6 +63,7 @@ class Field:
             choices=tuple((str(one["choice_id"]), str(one.get("label", ""))) for one in param.get("choices", ())),
             enabled=bool(param.get("enabled", True)),
             lines=3 if many else 1,
+            watched=bool(param.get("evaluate_on_change", False)),
         )
 
 
@@ -72,6 +74,15 @@ class Wish:
     scope: Scope
     effect: str
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """What else changes because a value did: fields as they are now, values, and a sentence."""
+
+    fields: Sequence[Field]
+    values: Mapping[str, Any]
+    message: str = ""
 
 
 class Panel:
@@ -91,6 +102,14 @@ class Panel:
             drawn = (Field.of(param) for param in told.get("params", ()))
             self._fields[effect] = [one for one in drawn if one is not None]
         return self._fields[effect]
+
+    def changed(self, effect: str, name: str, values: Mapping[str, Any]) -> Patch:
+        """What the engine says to a change of ``name``; ``values`` are all of them as they are now."""
+        asked = {"effect": effect, "params": dict(values), "changed": name, "context": self._context}
+        told = self._link.ask("instance_changed", asked)
+        drawn = (Field.of(param) for param in told.get("params", ()))
+        given = {key: plain(value) for key, value in told.get("values", {}).items()}
+        return Patch([one for one in drawn if one is not None], given, str(told.get("message", "")))
 
     def defaults(self, effect: str) -> dict[str, Any]:
         return {one.name: one.value for one in self.fields(effect) if one.kind != TITLE}
