@@ -16,6 +16,13 @@ from .panel import Panel, Wish
 STOPPED = "Cancelled. The timeline is as it was."
 
 
+_SENT = {
+    Scope.WHOLE: "the whole timeline",
+    Scope.RANGE: "the marked range",
+    Scope.SELECTION: "the extent of the selected clips",
+}
+
+
 class Stopped(HostError):
     """The person pressed Cancel."""
 
@@ -61,8 +68,7 @@ class Console:
 
     def ask(self, panel: Panel, ranged: bool) -> Wish | None:
         wish = wish_from(self.settings, panel, ranged)
-        sent = "the marked range" if wish.scope is Scope.RANGE else f"the {wish.scope.value} timeline"
-        self.journal.say(f"Sending {sent} to {wish.effect}. Values can be set in {self.settings}.")
+        self.journal.say(f"Sending {_SENT[wish.scope]} to {wish.effect}. Values can be set in {self.settings}.")
         return wish
 
     @property
