@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import opentimelineio as otio
 import pytest
 
 from immersivaudio.engine import media
@@ -39,7 +40,7 @@ def scored(ball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_score_gives_a_video_and_what_explains_it(scored: Path) -> None:
     assert files(scored) == [
-        "out.files/ball.cues.json", "out.files/ball.manifest.json", "out.files/ball.report.html", "out.mp4"
+        "out.mp4.files/ball.cues.json", "out.mp4.files/ball.manifest.json", "out.mp4.files/ball.report.html", "out.mp4"
     ]  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def test_spot_edit_score(ball: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_sheet_is_told_by_its_place(change, said: str, scored: Path, ball: Path, tmp_path: Path) -> None:
-    sheet = json.loads((scored / "out.files/ball.cues.json").read_text())
+    sheet = json.loads((scored / "out.mp4.files/ball.cues.json").read_text())
     change(sheet)
     (tmp_path / "cues.json").write_text(json.dumps(sheet))
     done = call("score", ball, "--cues", tmp_path / "cues.json", "-o", tmp_path / "out.mp4")
@@ -122,6 +123,23 @@ def test_no_engine_there(ball: Path, tmp_path: Path) -> None:
     assert "cannot be reached" in done.stderr
 
 
+def test_a_running_engine_that_may_not_read_the_folder_is_sent_the_bytes(ball: Path, tmp_path: Path) -> None:
+    from immersivaudio.bridge.client import spawn_engine
+
+    timeline = otio.schema.Timeline("cut")
+    track = otio.schema.Track(kind=otio.schema.TrackKind.Video)
+    second = otio.opentime.TimeRange(otio.opentime.RationalTime(10, 25), otio.opentime.RationalTime(25, 25))
+    track.append(otio.schema.Clip("c", otio.schema.ExternalReference(str(ball)), second))
+    timeline.tracks.append(track)
+    otio.adapters.write_to_file(timeline, str(tmp_path / "cut.otio"))
+    server = [sys.executable, "-m", "immersivaudio.engine.server", "--address", "127.0.0.1:0"]
+    with spawn_engine([*server, "--home", str(tmp_path / "home")]) as engine:
+        for source, out in ((ball, "out.mp4"), (tmp_path / "cut.otio", "out.otio")):
+            done = call("score", source, "-o", tmp_path / out, "--engine", engine.address)
+            assert done.returncode == 0, done.stderr
+            assert (tmp_path / out).is_file()
+
+
 def test_ctrl_c_cancels_and_leaves_nothing(tmp_path: Path, draw) -> None:
     from conftest import ball_picture
 
@@ -149,7 +167,7 @@ def test_each_module_alone(ball: Path, scored: Path, tmp_path: Path) -> None:
     seen = call("watch", ball)
     assert seen.returncode == 0, seen.stderr
     assert "shot" in seen.stdout
-    sheet = scored / "out.files/ball.cues.json"
+    sheet = scored / "out.mp4.files/ball.cues.json"
     assert call("perform", sheet, "-o", tmp_path / "takes").returncode == 0
     assert call("mix", sheet, tmp_path / "takes", "-o", tmp_path / "stems").returncode == 0
     bounce = next(path for path in (tmp_path / "stems").iterdir() if "bounce" in path.name or "mix" in path.name)

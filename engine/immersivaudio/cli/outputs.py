@@ -48,7 +48,7 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
         raise RequestError("A timeline has no single picture to put sound under.", "Use --output otio, stems or audio.")
     main = (out or _default(source, kind, container)).absolute()
     _agree(main, kind, container)
-    beside = main if kind == "stems" else main.with_name(f"{main.stem}.files")
+    beside = main if kind == "stems" else main.with_name(f"{main.name}.files")
     _free(main, overwrite)
     if beside != main:
         _free(beside, overwrite)

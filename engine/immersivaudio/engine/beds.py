@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from immersivaudio.engine.cue import GainPoint, Span
+from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Look, Scene, is_black
 from immersivaudio.engine.places import AIR, OVERLAYS, WISHED_SOUNDS, Layer, named
 from immersivaudio.engine.sounds import BY_ID
+from immersivaudio.engine.things import HEARD_SOUNDS
 
 _CROSSFADE_S = Fraction(1)
 _HEAD_S, _TAIL_S = 0.25, 0.5
@@ -21,6 +22,7 @@ _CUT_RAMP_S = 0.06
 _WIDE_KINDS = ("sky", "sea", "water", "vegetation", "snow", "sand", "city", "road")
 _PERSPECTIVE_DB, _PERSPECTIVE_MOST_DB, _PERSPECTIVE_LEAST_DB = 5.0, 3.0, 0.7
 _OVERLAY_FROM = 0.2
+_HEARD_FROM, _MOST, _TWICE_SHARE = 0.35, Fraction(3, 5), 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Plan:
     gain_db: float = 0.0
     because: str = ""
     description: str = ""
+    heard: tuple[Sighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,39 @@ def _bridged(scenes: Sequence[Scene]) -> list[Scene]:
 
 def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
     setting = scene.setting if scene.confidence >= plan.bar else AIR
-    layers = [layer for layer in setting.beds if _fits(layer, scene) and not (plan.sparse and layer.sparse)]
+    fitting = [layer for layer in setting.beds if _fits(layer, scene)]
+    layers = [layer for layer in fitting if not (plan.sparse and layer.sparse)]
     if not layers:
         layers = [layer for layer in setting.beds if not layer.needs][:1] or list(AIR.beds)
+    if plan.heard and all(already(layer.sound, scene.span, plan.heard) for layer in layers):
+        layers += [layer for layer in fitting if layer.sparse]
     beds = [_Bed(scene, layer, max(scene.confidence, plan.bar), _reason(scene, plan.bar)) for layer in layers]
     if setting is not scene.setting and scene.setting is not AIR:
         beds.append(_Bed(scene, scene.setting.beds[0], scene.confidence, _reason(scene, 0.0)))
-    return beds + _overlays(scene, plan)
+    return [_unless_heard(bed, plan) for bed in beds + _overlays(scene, plan)]
+
+
+def _unless_heard(bed: _Bed, plan: Plan) -> _Bed:
+    """A bed that the recording has already is only suggested."""
+    known = already(bed.layer.sound, bed.scene.span, plan.heard)
+    if not known:
+        return bed
+    return replace(bed, confidence=min(bed.confidence, _TWICE_SHARE * plan.bar), reason=f"{bed.reason}; but {known}")
+
+
+def already(sound: str, span: Span, heard: Sequence[Sighting]) -> str:
+    """What says that the recording has ``sound`` for most of ``span``; empty where it has not."""
+    names: dict[str, float] = {}
+    covered = Fraction(0)
+    for row in heard:
+        kind, common = str(row.values.get("kind", "")), row.span.overlap(span)
+        if common is not None and row.confidence >= _HEARD_FROM and sound in HEARD_SOUNDS.get(kind, ()):
+            names[kind] = max(names.get(kind, 0.0), row.confidence)
+            covered = max(covered, common.duration_s)
+    if not names or covered < _MOST * span.duration_s:
+        return ""
+    said = ", ".join(f"{kind} {sure:.2f}" for kind, sure in sorted(names.items(), key=lambda item: -item[1])[:2])
+    return f"the recording, which stays, has it already ({said})"
 
 
 def _fits(layer: Layer, scene: Scene) -> bool:

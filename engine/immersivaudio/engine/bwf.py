@@ -224,5 +224,5 @@ def _text(value: str) -> str:
 def _write_error(path: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{path.name} could not be written: {error.strerror or error}.",
-        "Free some space or choose another folder with --out.",
+        "Free some space, or choose another folder with --out or IMMERSIVAUDIO_HOME.",
     )

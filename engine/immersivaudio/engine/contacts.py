@@ -68,7 +68,8 @@ def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator
         scene = _scene_of(scenes, impact)
         if scene is None:
             continue
-        onset, note = testimony.partner.get(index), ""
+        onset, said = testimony.partner.get(index), str(impact.values.get("note", ""))
+        note = ""
         sure = impact.confidence * _clarity(view, scene, impact)
         if onset is not None:
             sure, note = min(0.97, max(sure, 0.3) + _HEARD_BONUS), _timing(impact, onset)
@@ -79,7 +80,7 @@ def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator
             )
         elif index in testimony.unheard:
             sure, note = sure * _QUIET_THERE_SHARE, ", but nothing begins there in the recording, which stays"
-        yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset, sure, note)
+        yield _Hit(impact, scene, onset.span.start_s if onset else impact.span.start_s, onset, sure, said + note)
 
 
 def _clarity(view: View, scene: Scene, impact: Sighting) -> float:

@@ -22,7 +22,7 @@ _CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "sh
 _SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
 _BACKING_SHARE, _LITTLE_BACKING = 0.8, 0.1
-_BEHIND_ALL = {"sky": 0.55, "sand": 0.55, "road": 0.8}
+_BEHIND_ALL = {"sky": 0.55, "sand": 0.55, "road": 0.8, "outdoors": 0.3}
 
 
 def number(values: Mapping[str, ParamValue], key: str, default: float = 0.0) -> float:

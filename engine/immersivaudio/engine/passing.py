@@ -80,7 +80,7 @@ def _passby(sighting: Sighting, scene: Scene, clarity: float) -> Draft:
         Span.between(start, sighting.span.end_s + lead),
         f"Something passes from {float(sighting.span.start_s):.2f} to {float(sighting.span.end_s):.2f} s, closest at "
         f"{float(closest):.2f} s (confidence {sighting.confidence:.2f}); {reason}; heard a little before it enters and "
-        f"after it leaves.",
+        f"after it leaves{sighting.values.get('note', '')}.",
         sighting.confidence * likely * clarity,
         (sighting.id,),
         params={

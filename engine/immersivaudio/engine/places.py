@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 KINDS = (
     "sky", "sea", "water", "vegetation", "snow", "sand", "road", "city", "interior", "night", "fire", "underwater",
-    "rain", "crowd", "black", "testpattern", "aerial", "unknown",
+    "rain", "crowd", "black", "testpattern", "aerial", "outdoors", "unknown",
 )  # fmt: skip
 
 
@@ -126,6 +126,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "sky", "open sky", "sky", {"aerial": 0.3},
         (Layer("wind", -3.0, {"intensity": 0.35, "distance": 0.5}),),
+        _OUTDOOR,
+    ),
+    # Only a detector says that it is outdoors without saying what place it is.
+    Setting(
+        "open", "somewhere out of doors", "outdoors", {"night": 0.1, "crowd": 0.1},
+        (Layer("wind", -6.0, {"intensity": 0.25, "distance": 0.5}),),
         _OUTDOOR,
     ),
 )  # fmt: skip

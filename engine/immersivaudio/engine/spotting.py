@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from immersivaudio.engine.beds import Plan, ambience
+from immersivaudio.engine.beds import Plan, already, ambience
 from immersivaudio.engine.contacts import contacts
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Stem
 from immersivaudio.engine.drafting import Draft, cue_of
+from immersivaudio.engine.ensemble import weigh
 from immersivaudio.engine.keeping import keep_edits
 from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
+from immersivaudio.engine.movers import vehicles, walkers
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 
@@ -53,7 +55,7 @@ _USUAL = SpotOptions()
 
 def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUAL) -> CueSheet:
     """The cue sheet of ``edit``. Every span of ``sightings`` is on the record clock."""
-    view = View.of(edit, sightings)
+    view = View.of(edit, weigh(sightings))
     places = scenes(view, options.description)
     speech = speech_spans(view)
     drafts = [*_drafts(view, places, options)]
@@ -80,20 +82,32 @@ def verdict(view: View) -> str:
 
 def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterator[Draft]:
     heard = verdict(view)
+    stays = view.all("heard") if heard in _ROOM_FOR_ORIGINAL else ()
     if options.ambience:
         gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
         sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
-        yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description))
-    moving = [*passbys(view, places), *missed_passbys(view, places)]
+        yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description, stays))
+    moving = [*passbys(view, places), *missed_passbys(view, places), *vehicles(view, places)]
     blows = list(contacts(view, places, 0.3 - 0.3 * options.density, options.description))
     if options.effects:
-        yield from moving
+        yield from (_unless_heard(draft, stays) for draft in moving)
     if options.foley:
         yield from blows
         taken = [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar]
+        walks = [draft.span for draft in blows if draft.sound.startswith("footstep")]
+        steps = walkers(view, places, options.description, walks)
+        yield from (_unless_heard(draft, stays) for draft in steps)
         yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)
     if options.music:
         yield from _music(view, places, heard)
+
+
+def _unless_heard(draft: Draft, stays: Sequence[Sighting]) -> Draft:
+    """A draft that the recording has already is only suggested."""
+    known = already(draft.sound, draft.span, stays)
+    if not known:
+        return draft
+    return replace(draft, confidence=draft.confidence * 0.3, why=f"{draft.why[:-1]}; but {known}.")
 
 
 def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:

@@ -117,7 +117,7 @@ def _candidates(count: int) -> list[tuple[str, Labels]]:
             out += [("rondo", _rondo(theme, other, n)) for n in (2, 3, 4, 5) if _near(count, theme * (2 * n + 1), n)]
             out += [
                 ("theme and variations", _variations(theme, n))
-                for n in range(2, 17)
+                for n in range(2, 6 if theme == 4 else 9)
                 if _near(count, theme * (n + 1), 1)
             ]
     return out

@@ -20,7 +20,8 @@ from immersivaudio.engine.synthesis.noise import band, burst
 
 Wave = NDArray[np.float32]
 _TABLE = 4_096
-_CHUNK = 480
+_CHUNK = 320
+_CONTROL = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,20 @@ def modes(hz: Array, loud: Array, fall_s: Array, samples: int) -> Wave:
 
     exp(s (a + b)) = exp(s a) exp(s b), so that a product of two small matrices gives all samples.
     """
-    roots = -1.0 / fall_s + 2j * np.pi * hz
-    rows = np.exp(roots[:, None] * (np.arange(-(-samples // _CHUNK)) * _CHUNK / RATE_HZ)) * (-1j * loud)[:, None]
-    columns = np.exp(roots[:, None] * (np.arange(_CHUNK) / RATE_HZ))
-    left = np.concatenate([rows.real, -rows.imag]).astype(np.float32)
-    right = np.concatenate([columns.real, columns.imag]).astype(np.float32)
+    rows = -(-samples // _CHUNK)
+    cos_a, sin_a = _turning(hz, fall_s, np.arange(rows) * (_CHUNK / RATE_HZ))
+    cos_b, sin_b = _turning(hz, fall_s, np.arange(_CHUNK) / RATE_HZ)
+    level = loud.astype(np.float32)[:, None]
+    left, right = np.concatenate([sin_a * level, cos_a * level]), np.concatenate([cos_b, sin_b])
     wave: Wave = (left.T @ right).reshape(-1)[:samples]
     return wave
+
+
+def _turning(hz: Array, fall_s: Array, t: Array) -> tuple[Wave, Wave]:
+    """Decaying cosine and sine of each mode at times ``t``; phases are folded before they become single precision."""
+    angle = ((hz[:, None] * t) % 1.0).astype(np.float32) * np.float32(2 * np.pi)
+    level = np.exp((-t / fall_s[:, None]).astype(np.float32))
+    return np.cos(angle) * level, np.sin(angle) * level
 
 
 def _stroke(touch: Touch, modes_of: tuple[Array, Array, Array], ring_s: float, let_go_s: float) -> Wave:
@@ -185,31 +193,40 @@ def _sustained(name: str) -> Callable[[Touch], Wave]:
 def _bowed(name: str, touch: Touch) -> Wave:
     """Players a few cents apart, each with its own vibrato, which begins after the attack."""
     reed, rng = _REEDS[name], touch.rng
-    samples = int((touch.held_s + 3.0 * reed.release_s) * RATE_HZ)
-    t = np.arange(samples, dtype=np.float32) / np.float32(RATE_HZ)
+    rows = max(1, int((touch.held_s + 3.0 * reed.release_s) * RATE_HZ / _CONTROL))
+    t = np.arange(rows + 1) * (_CONTROL / RATE_HZ)
     table = _table(name, round(69 + 12 * np.log2(touch.hz / 440.0)), min(7, int(8 * touch.velocity)))
     late = np.clip((t - 0.12) / 0.5, 0.0, 1.0)
-    wave = np.zeros((2, samples), np.float32)
+    wave = np.zeros((2, rows * _CONTROL), np.float32)
     for player in range(reed.players):
+        place = player - (reed.players - 1) / 2
         rate = rng.uniform(4.9, 5.7)
-        depth = np.float32(touch.hz * reed.vibrato / 1731.0 / (2 * np.pi * rate))
-        bend = np.sin(np.float32(2 * np.pi * rate) * t + np.float32(rng.uniform(0, 6.28))) * (depth * late)
-        hz = touch.hz * 2 ** ((rng.normal(0, 1.5) + reed.cents * (player - (reed.players - 1) / 2)) / 1200)
-        turns = np.arange(samples) * (hz / RATE_HZ) + (bend + np.float32(rng.random()))
-        tone = table[(turns * _TABLE).astype(np.int32) & (_TABLE - 1)]
-        side = panned(float(np.clip(touch.pan + (0.45 * (player - 1) if reed.players > 1 else 0), -0.95, 0.95)))
-        wave += side[:, None].astype(np.float32) * tone
-    wave *= (_bow(reed, touch, t) * np.float32(0.42 / np.sqrt(reed.players))).astype(np.float32)
+        depth = touch.hz * reed.vibrato / 1731.0 / (2 * np.pi * rate)
+        hz = touch.hz * 2 ** ((rng.normal(0, 1.5) + reed.cents * place) / 1200)
+        turns = hz * t + depth * late * np.sin(2 * np.pi * rate * t + rng.uniform(0, 2 * np.pi)) + rng.random()
+        tone = table[(_drawn(turns, np.floor(turns)) * np.float32(_TABLE)).astype(np.int32) & (_TABLE - 1)]
+        sides = panned(float(np.clip(touch.pan + 0.45 * place, -0.95, 0.95))).astype(np.float32)
+        wave[0] += sides[0] * tone
+        wave[1] += sides[1] * tone
+    wave *= _drawn(_bow(reed, touch, t) * (0.42 / np.sqrt(reed.players)), np.zeros(rows + 1))
     return _breathed(wave, reed, touch)
 
 
-def _bow(reed: Reed, touch: Touch, t: Wave) -> Array:
+def _drawn(points: Array, whole: Array) -> Wave:
+    """``[n + 1]`` points, less the ``whole`` turns at each row's start, as ``n`` rows of samples, straight between."""
+    starts = (points[:-1] - whole[:-1]).astype(np.float32)
+    rise = np.arange(_CONTROL, dtype=np.float32) / np.float32(_CONTROL)
+    lines: Wave = (starts[:, None] + np.diff(points).astype(np.float32)[:, None] * rise).reshape(-1)
+    return lines
+
+
+def _bow(reed: Reed, touch: Touch, t: Array) -> Array:
     """Loudness over the note: attack, a slow swell on long notes, release."""
     attack = min(reed.attack_s * lerp(1.25, 0.6, touch.velocity), 0.45 * touch.held_s + 0.01)
     rise = np.sin(np.clip(t / attack, 0.0, 1.0) * (np.pi / 2)) ** 2
     swell = 1.0 + 0.16 * np.sin(np.pi * np.clip(t / max(touch.held_s, 0.1), 0.0, 1.0)) * min(1.0, touch.held_s / 2)
     gone = np.exp(-np.maximum(t - touch.held_s, 0.0) / (reed.release_s / 2.2))
-    fade = np.clip((t[-1] - t) / 0.02, 0.0, 1.0) if len(t) else t
+    fade = np.clip((t[-1] - t) / 0.02, 0.0, 1.0)
     return np.asarray(touch.velocity**1.25 * rise * swell * gone * fade)
 
 

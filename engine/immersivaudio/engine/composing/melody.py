@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from immersivaudio.engine.composing.harmony import DOMINANT, LEADING, TONIC, Changes, Chord
 from immersivaudio.engine.synthesis.frame import Rng
 
-BREATH = 0.5
+SHORTEST = 0.5
 # Rhythms of one measure in eighths, from calm to busy.
 _RHYTHMS = {
     8: (
@@ -98,7 +98,7 @@ def phrase(motif: Motif, changes: Sequence[Changes], cadence: str, voice: Voice,
         measure = _set(motif, rhythm, anchor, change, voice, last)
         if closing:
             goal = _goal(change[-1][1], last, voice)
-            measure = (Tone(0.0, voice.meter - BREATH, goal),)
+            measure = (Tone(0.0, float(voice.meter), goal),)
             if out:
                 out[-1] = _led(out[-1], goal, changes[index - 1])
         out.append(measure)

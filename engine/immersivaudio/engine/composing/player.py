@@ -23,6 +23,7 @@ _HALL_S, _EARLY_S = 2.1, 0.035
 _LISTENED_FRAMES, _WINDOWS, _WINDOW_FRAMES, _LEAD_IN = 180, 15, 10, 6
 _LAST_FADE_S = 0.04
 _LEAN_S = 0.006
+_BREATHING, _BREATH_S = frozenset({"flute", "violins"}), 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Orchestra:
     """
 
     def __init__(self, score: Score, from_frame: int = 0, groups: Collection[str] | None = None) -> None:
-        self._seed, self._now = score.seed, from_frame * FRAME
+        self._seed, self._now, self._end_s = score.seed, from_frame * FRAME, score.length_s - 0.001
         cues = sorted(
             (_lean(score, index, note), index, note)
             for index, note in enumerate(score.notes)
@@ -81,12 +82,19 @@ class Orchestra:
         rng = stream(self._seed, 0x9E11, index)
         pan = seat.pan if note.instrument != "strings" else (note.pitch % 5 - 2) * 0.22
         velocity = min(1.0, max(0.05, note.velocity / 127 + 0.025 * rng.standard_normal()))
-        wave = VOICES[note.instrument](Touch(hertz(note.pitch), note.duration_s, velocity, pan, rng))
+        wave = VOICES[note.instrument](Touch(hertz(note.pitch), _held_s(note, self._end_s), velocity, pan, rng))
         if not wave.shape[1]:
             return
         wave *= np.float32(gain(seat.level_db))
         self._dry.lay_stereo(start, wave)
         self._send.lay(start, wave.sum(axis=0), np.array([0.7 * seat.hall, 0.0]))
+
+
+def _held_s(note: Note, end_s: float) -> float:
+    """How long a player holds a note: melodies breathe after a long one, but not before the end of the piece."""
+    if note.instrument not in _BREATHING or note.start_s + note.duration_s >= end_s:
+        return note.duration_s
+    return note.duration_s - min(_BREATH_S, 0.12 * note.duration_s)
 
 
 def _lean(score: Score, index: int, note: Note) -> int:

@@ -139,7 +139,7 @@ class _Composer:
         for chord in chords:
             able = [s for s in range(self._voice.low, self._voice.high + 1) if s % 7 in chord.degrees and s % 7 != 6]
             step = min(able, key=lambda s: abs(s - step))
-            tune.append((melody.Tone(0.0, self._tone.meter - melody.BREATH, step),))
+            tune.append((melody.Tone(0.0, float(self._tone.meter), step),))
         return Theme(tuple(((0, chord),) for chord in chords), tuple(tune))
 
 
@@ -185,7 +185,7 @@ def _fitted(tones: tuple[melody.Tone, ...], eighths: int, meter: int) -> list[me
     kept = [tone for tone in tones if tone.at < eighths]
     last = kept[-1]
     rest = meter - (tones[-1].at + tones[-1].length) if len(kept) == len(tones) else 0.0
-    kept[-1] = replace(last, length=max(melody.BREATH, eighths - rest - last.at))
+    kept[-1] = replace(last, length=max(melody.SHORTEST, eighths - rest - last.at))
     return kept
 
 

@@ -122,8 +122,9 @@ def _pads(voices: Sequence[Voiced], whose: dict[int, Scene]) -> Iterator[Played]
     held: dict[int, Played] = {}
     for voiced in voices:
         slot, scene = voiced.slot, whose[voiced.slot.measure]
-        loud = scene.level * _swell(scene, slot.measure) * 0.78
-        anew = slot.struck or scene.block.start == slot.measure
+        final = voiced is voices[-1]
+        loud = scene.level * (1.15 if final else 0.78 * _swell(scene, slot.measure))
+        anew = final or slot.struck or scene.block.start == slot.measure
         now: dict[int, Played] = {}
         for pitch in voiced.inner:
             was = held.pop(pitch, None)

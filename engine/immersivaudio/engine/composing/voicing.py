@@ -41,11 +41,12 @@ def voiced(slots: Sequence[Slot], tonic: int) -> list[Voiced]:
 
 @dataclass(frozen=True, slots=True)
 class _Top:
-    """The melody over a slot: first, last and lowest pitch that sounds."""
+    """The melody over a slot: all its pitches, and the first, last and lowest of them."""
 
     first: int
     last: int
     low: int
+    pitches: tuple[int, ...]
 
 
 def _tops(slots: Sequence[Slot]) -> list[_Top]:
@@ -56,7 +57,7 @@ def _tops(slots: Sequence[Slot]) -> list[_Top]:
         over = [held] if not slot.sung or slot.sung[0].at > slot.at else []
         pitches = [note.pitch for note in (*over, *slot.sung)]
         held = slot.sung[-1] if slot.sung else held
-        out.append(_Top(pitches[0], pitches[-1], min(pitches)))
+        out.append(_Top(pitches[0], pitches[-1], min(pitches), tuple(pitches)))
     return out
 
 
@@ -74,6 +75,8 @@ def _basses(slots: Sequence[Slot], tops: Sequence[_Top], tonic: int) -> list[int
     for index, slot in enumerate(slots):
         row: dict[int, tuple[float, int]] = {}
         for pitch, own in _able(slot, tonic):
+            if index == len(slots) - 1 and pitch % 12 != tonic:
+                continue
             if not index:
                 row[pitch] = (own, -1)
                 continue
@@ -92,7 +95,7 @@ def _basses(slots: Sequence[Slot], tops: Sequence[_Top], tonic: int) -> list[int
 def _able(slot: Slot, tonic: int) -> list[tuple[int, float]]:
     """Pitches the bass may take and what each costs by itself: the root, the third, and as a last resort a pedal."""
     root, third, fifth = pitch_classes(slot.mode, tonic, slot.chord)
-    prices = {(tonic + 7) % 12: 14.0, tonic: 14.0, fifth: 9.0, third: 5.0 if slot.rooted else 1.0, root: 0.0}
+    prices = {(tonic + 7) % 12: 14.0, tonic: 14.0, fifth: 9.0, third: 9.0 if slot.rooted else 1.0, root: 0.0}
     return [
         (pitch, prices[pitch % 12] + 0.05 * abs(pitch - _BASS_USUAL))
         for pitch in range(_BASS_LOW, _BASS_HIGH + 1)
@@ -110,7 +113,7 @@ def _move(slots: Sequence[Slot], tops: Sequence[_Top], index: int, move: tuple[i
     cost += 0.4 if not leap else 0.0
     if parallel(move, (before.last, after.first)):
         cost += _FORBIDDEN
-    if parallel(move, (before.first, after.first)):
+    if any(parallel(move, (pitch, after.first)) for pitch in before.pitches):
         cost += 60.0
     leading = (tonic + 11) % 12
     if move[0] % 12 == leading and slots[index - 1].chord.degree == DOMINANT and move[1] != move[0] + 1:

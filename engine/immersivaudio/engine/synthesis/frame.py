@@ -79,10 +79,15 @@ def panned(position: float) -> Array:
     return np.array([np.cos(angle), np.sin(angle)])
 
 
+def drawn(points: Array) -> Array:
+    """``[n + 1]`` evenly spaced points as ``[FRAME]`` samples, straight from point to point; the first one is left out."""
+    rows = len(points) - 1
+    rise = np.arange(1, FRAME // rows + 1, dtype=points.dtype) / points.dtype.type(FRAME // rows)
+    return np.asarray((points[:-1, None] + np.diff(points)[:, None] * rise).ravel())
+
+
 class Ramp:
     """Makes a control of one value a hop into one a sample, straight from the last frame's end."""
-
-    _places = (np.arange(FRAME) + 1) / HOP
 
     def __init__(self) -> None:
         self._last: float | None = None
@@ -91,7 +96,7 @@ class Ramp:
         """``[HOPS]`` -> ``[FRAME]``."""
         first = controls[0] if self._last is None else self._last
         self._last = float(controls[-1])
-        return np.asarray(np.interp(self._places, np.arange(HOPS + 1), np.concatenate([[first], controls])))
+        return drawn(np.concatenate([[first], controls]))
 
 
 class Wander:

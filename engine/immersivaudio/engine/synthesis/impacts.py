@@ -13,6 +13,7 @@ import numpy as np
 from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, panned, seconds
+from immersivaudio.engine.synthesis.noise import band, burst
 from immersivaudio.engine.synthesis.space import darkened, in_room
 
 
@@ -21,7 +22,8 @@ class Material:
     """What is struck: ``count`` modes from ``base_hz`` (at size 1 and 0), each ``spacing`` of the base above the last,
     growing with the ``growth``-th power of its number. A mode falls by ``loss`` plus pi ``loss_factor`` f a second
     (in nepers).
-    ``contact_ms`` is at strength 0 and 1; ``rough`` is how uneven the contact is."""
+    ``contact_ms`` is at strength 0 and 1; ``rough`` is how uneven the contact is; ``click`` is the peak of the surfaces'
+    own broad noise against the ringing, and how many ms it takes to fall to 1/e."""
 
     base_hz: tuple[float, float]
     count: int
@@ -31,14 +33,15 @@ class Material:
     loss_factor: float
     contact_ms: tuple[float, float]
     rough: float
+    click: tuple[float, float]
 
 
 MATERIALS: dict[str, Material] = {
-    "wood": Material((85.0, 420.0), 64, 0.40, 1.1, 30.0, 0.05, (1.3, 0.2), 0.7),
-    "metal": Material((170.0, 1_300.0), 44, 0.36, 1.15, 3.5, 0.0011, (0.5, 0.12), 0.3),
-    "stone": Material((150.0, 600.0), 70, 0.35, 1.1, 70.0, 0.05, (0.9, 0.16), 0.8),
-    "soft": Material((45.0, 120.0), 40, 0.45, 1.1, 28.0, 0.12, (3.5, 0.8), 0.9),
-    "glass": Material((1_000.0, 3_400.0), 11, 0.75, 1.3, 7.0, 0.0013, (0.25, 0.07), 0.1),
+    "wood": Material((85.0, 420.0), 64, 0.40, 1.1, 30.0, 0.05, (1.0, 0.14), 0.7, (0.10, 2.0)),
+    "metal": Material((170.0, 1_300.0), 44, 0.36, 1.15, 3.5, 0.0011, (0.5, 0.10), 0.3, (0.3, 1.6)),
+    "stone": Material((150.0, 600.0), 70, 0.35, 1.1, 140.0, 0.1, (0.6, 0.12), 0.8, (0.05, 1.0)),
+    "soft": Material((45.0, 120.0), 40, 0.45, 1.1, 28.0, 0.12, (3.5, 0.8), 0.9, (0.06, 4.0)),
+    "glass": Material((1_000.0, 3_400.0), 11, 0.75, 1.3, 7.0, 0.0013, (0.25, 0.07), 0.1, (0.12, 0.8)),
 }
 
 
@@ -83,20 +86,40 @@ class Blow:
         pulse[: len(push)] = push
         ringing = np.zeros_like(pulse)
         for hz, decay_s, share in zip(self._hz, self._decay_s, loud, strict=True):
-            ringing += share * resonator(pulse, hz * (1 + 0.002 * rng.standard_normal()), decay_s)
-        return np.asarray(ringing / (np.max(np.abs(ringing)) + 1e-9))
+            heard = len(push) + int(9.0 * decay_s * RATE_HZ)
+            ringing[:heard] += share * resonator(pulse[:heard], hz * (1 + 0.002 * rng.standard_normal()), decay_s)
+        ringing /= np.max(np.abs(ringing)) + 1e-9
+        loud_ms = self._material.click
+        click = clicked(rng, contact_s, loud_ms[1] / 1_000.0)
+        ringing[: len(click)] += loud_ms[0] * lerp(0.35, 1.0, strength) * click[: len(ringing)]
+        return ringing
 
 
-def placed(dry: Array, distance: float, rng: Rng) -> Array:
+def clicked(rng: Rng, contact_s: float, fall_s: float) -> Array:
+    """The noise of two surfaces that meet, peak 1: broad, and the brighter the shorter the contact."""
+    t = seconds(9 * fall_s + 0.001)
+    wave = burst(rng, 9 * fall_s + 0.001, band(700.0, 2.2 / contact_s, 2)) * np.exp(-t / fall_s)
+    return np.asarray(wave / (np.max(np.abs(wave)) + 1e-9))
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a blow is heard: the room's energy against the direct sound close by, and its decay near and far in s."""
+
+    share: float = 0.05
+    far_s: float = 0.9
+    near_s: float = 0.35
+
+
+INDOORS = Room()
+
+
+def placed(dry: Array, distance: float, rng: Rng, room: Room = INDOORS) -> Array:
     """A mono blow where it happens: darker and with more of the room the farther; a little to one side."""
     near = darkened(dry, 0.8 * distance)
     sides = panned(rng.uniform(-0.12, 0.12))
-    return in_room(near * sides[:, None], 0.008 + 0.5 * distance**1.7, lerp(0.3, 0.9, distance), 0.012)
-
-
-def level(strength: float) -> float:
-    """Peak of a blow against one of full strength."""
-    return float(10 ** (-20 * (1 - strength) / 20))
+    share = room.share + 0.7 * distance**1.5 * (0.3 + 2 * room.share)
+    return in_room(near * sides[:, None], share, lerp(room.near_s, room.far_s, distance), 0.012)
 
 
 def resonator(push: Array, hz: float, decay_s: float) -> Array:

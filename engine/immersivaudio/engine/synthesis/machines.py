@@ -23,6 +23,7 @@ from immersivaudio.engine.synthesis.frame import (
 )
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
+from immersivaudio.engine.synthesis.tones import Motor
 
 _MIDDLE = np.array([0.7071, 0.7071])
 
@@ -152,22 +153,21 @@ class Machine:
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("machine")
         fast = ask["speed"]
-        self._shaft = Turning(rng, glide(8.0, 30.0, fast), 0.003)
+        self._shaft = Turning(rng, glide(10.0, 34.0, fast), 0.003)
         self._stroke = Pulses(rng, [_stroke(rng) * g for g in (1.0, 0.45, 0.7, 0.45)], 0.1)
         self._per_turn = 0.25
-        self._mesh = np.array([1, 2, 17, 34, 51], float)
-        self._loud = np.array([0.4, 0.25, 0.10, 0.06, 0.03]) * rng.uniform(0.7, 1.3, 5)
+        self._mesh = np.array([2, 4, 17, 34, 51], float)
+        self._loud = np.array([0.3, 0.2, 0.2, 0.14, 0.09]) * rng.uniform(0.7, 1.3, 5)
         self._noise = Noise(rng, 0.7)
-        self._air = unit(band(80.0, 5_000.0, 1) * slope(-4.0, 150.0)) * lerp(0.25, 0.5, fast)
+        self._air = unit(band(120.0, 3_500.0, 1) * slope(-4.0, 300.0)) * lerp(0.08, 0.2, fast)
         self._drift = Wander(rng, (0.2, 1.0, 5.0))
 
     def frame(self) -> Array:
         turns = self._shaft.frame()
         gears = self._loud @ np.sin(2 * np.pi * self._mesh[:, None] * turns)
         air = self._noise.frame(np.exp(0.08 * self._drift.frame())[:, None] * self._air)
-        beat = 1 + 0.35 * np.cos(2 * np.pi * turns)
         return np.asarray(
-            air * beat
+            air
             + gears * (1 + 0.2 * np.cos(2 * np.pi * turns * self._per_turn))
             + 0.55 * self._stroke.frame(turns * self._per_turn)
         )
@@ -180,7 +180,8 @@ def _stroke(rng: Rng) -> Array:
         np.sin(2 * np.pi * f * t) * np.exp(-t / d)
         for f, d in zip(rng.uniform(700, 4_000, 6), rng.uniform(0.01, 0.05, 6), strict=True)
     )
-    return np.asarray(1.6 * body + 0.12 * metal, np.float64)
+    clatter = burst(rng, 0.18, band(1_500.0, 9_000.0, 1)) * np.exp(-t / rng.uniform(0.004, 0.02))
+    return np.asarray(1.1 * body + 0.2 * metal + 0.12 * clatter, np.float64)
 
 
 class Cabin:
@@ -193,12 +194,11 @@ class Cabin:
         fast = ask["speed"]
         boom = sum(hump(float(f), 0.1) for f in (rng.uniform(38, 48), rng.uniform(72, 90), rng.uniform(115, 140)))
         self._boom = unit(slope(-7.0, 60.0) * band(35.0, 900.0, 1) * (1 + 1.2 * np.asarray(boom)))
-        self._tyres = unit(hump(lerp(220.0, 320.0, fast), 0.7) * slope(-3.0, 300.0)) * lerp(0.12, 0.45, fast)
-        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 600.0)) * lerp(0.02, 0.22, fast**1.5)
+        self._tyres = unit(hump(lerp(260.0, 420.0, fast), 0.9) * slope(-2.0, 400.0)) * lerp(0.2, 0.5, fast)
+        self._wind = unit(band(400.0, 4_500.0, 1) * slope(-4.0, 700.0)) * lerp(0.02, 0.2, fast**1.5)
         self._noise, self._road, self._gust = Noise(rng, 0.7), Wander(rng, (0.06, 0.25, 2.0)), Wander(rng, (0.5, 2.0))
-        self._shaft = Turning(rng, glide(28.0, 95.0, fast), 0.008)
-        self._orders = np.array([0.5, 1.0, 2.0, 3.0, 4.0, 6.0])[:, None]
-        self._loud = np.array([0.15, 0.5, 0.35, 0.2, 0.12, 0.08]) * rng.uniform(0.7, 1.3, 6)
+        self._motor, self._cycle_hz = Motor(rng, 0.4), glide(9.0, 26.0, fast) * rng.uniform(0.92, 1.08)
+        self._hunt, self._ramp = Wander(rng, (0.1, 0.6, 3.0)), Ramp()
         self._rng, self._tape, self._joints = rng, Tape(), glide(0.1, 0.6, fast)
         self._sos = signal.butter(1, 900.0, fs=RATE_HZ, output="sos")
 
@@ -206,11 +206,11 @@ class Cabin:
         road, gust = np.exp(0.07 * self._road.frame()), np.exp(0.1 * self._gust.frame())
         magnitude = road[:, None] * (self._boom + self._tyres) + gust[:, None] * self._wind
         for _ in range(self._rng.poisson(self._joints * FRAME / RATE_HZ)):
-            start, loud = int(self._rng.integers(0, FRAME)), 0.25 * np.exp(0.5 * self._rng.standard_normal())
+            start, loud = int(self._rng.integers(0, FRAME)), 0.12 * np.exp(0.5 * self._rng.standard_normal())
             for axle in (0, int(2.7 / lerp(8.0, 32.0, 0.5) * RATE_HZ)):
                 self._tape.lay(start + axle, _joint(self._rng), loud * _MIDDLE)
-        motor = self._loud @ np.sin(2 * np.pi * self._orders * self._shaft.frame())
-        return self._noise.frame(magnitude) + 1.6 * motor + self._tape.frame()
+        motor = self._motor.frame(self._cycle_hz * self._ramp.frame(1 + 0.006 * self._hunt.frame()))
+        return self._noise.frame(magnitude) + 0.9 * motor + self._tape.frame()
 
 
 def _joint(rng: Rng) -> Array:

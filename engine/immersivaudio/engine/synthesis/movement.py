@@ -72,17 +72,17 @@ class Cloth:
 
     def frame(self) -> Array:
         now = self._clock_s + np.arange(HOPS) * HOP_S
-        level = lerp(0.06, 0.12, self._busy) + self._swing(now)
+        level = lerp(0.12, 0.3, self._busy) + self._swing(now)
         self._clock_s += FRAME / RATE_HZ
         rub = np.exp(0.5 * self._rub.frame())
         out = self._noise.frame((0.06 * level * rub)[:, None] * self._weave)
-        return out + 0.3 * self._fine.frame(550.0 * level * rub, 1.1)
+        return 2.0 * out + 0.12 * self._fine.frame(1_500.0 * level * rub, 0.9)
 
     def _swing(self, now: Array) -> Array:
         while self._next_s < now[-1] + 0.1:
-            length = self._rng.uniform(0.25, 0.8) * lerp(1.2, 0.7, self._busy)
+            length = self._rng.uniform(0.3, 1.4) * lerp(1.2, 0.8, self._busy)
             self._strokes.append((self._next_s, length, float(np.exp(0.45 * self._rng.standard_normal()))))
-            self._next_s += length * self._rng.uniform(0.5, 1.6) * lerp(1.6, 0.8, self._busy)
+            self._next_s += length * self._rng.uniform(0.15, 1.1) * lerp(1.6, 0.8, self._busy)
         self._strokes = [stroke for stroke in self._strokes if stroke[0] + stroke[1] > now[0] - HOP_S]
         level = np.zeros(len(now))
         for start, length, loud in self._strokes:

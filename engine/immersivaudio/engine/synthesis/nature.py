@@ -142,7 +142,7 @@ class _Bird:
 class Forest:
     """A wood by day: leaves that stir, and at some intensity birds, each with a song, a place and pauses of its own."""
 
-    settle_s = 40.0
+    settle_s = 24.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("forest")

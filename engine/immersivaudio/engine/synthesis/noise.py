@@ -11,9 +11,12 @@ from immersivaudio.engine.synthesis.frame import FRAME, HOP, HOPS, RATE_HZ, Arra
 
 WINDOW = 2 * HOP
 BIN_HZ: Array = fft.rfftfreq(WINDOW, 1 / RATE_HZ)
-_SAFE_HZ = np.maximum(BIN_HZ, 10.0)
+_SAFE_HZ: Array = np.maximum(BIN_HZ, 10.0)
+_OCTAVES = np.log2(_SAFE_HZ).astype(np.float32)
 _DRAWS = np.random.Generator(np.random.SFC64(2011))
-_GAUSS = (_DRAWS.standard_normal(8192) + 1j * _DRAWS.standard_normal(8192)).astype(np.complex64)
+_ROWS = 1 << 16
+_GAUSS = _DRAWS.standard_normal((_ROWS + len(BIN_HZ), 2), np.float32).view(np.complex64)[:, 0]
+_PHASES = np.exp(2j * np.pi * np.arange(256) / 256).astype(np.complex64)
 _JOIN = np.sin(np.pi * (np.arange(WINDOW) + 0.5) / WINDOW).astype(np.float32) * np.float32(np.sqrt(WINDOW / 4))
 
 
@@ -24,27 +27,44 @@ class Noise:
     """
 
     def __init__(self, rng: Rng, width: float = 0.8) -> None:
-        self._rng = rng
+        self._rng, self._width = rng, width
         side = width * np.sqrt(0.5) * np.clip(np.log2(_SAFE_HZ / 100.0) / np.log2(6.0), 0.0, 1.0)
         self._side = side.astype(np.float32)
         self._mid = np.sqrt(1 - side**2).astype(np.float32)
         self._tail = np.zeros((2, HOP), np.float32)
 
     def frame(self, magnitude: Array) -> Array:
-        """``[2, FRAME]`` with ``magnitude`` ``[bins]``, ``[HOPS, bins]`` or ``[2, HOPS, bins]``; 1 is white at unit rms."""
-        mid, side = self._draw() * self._mid, self._draw() * self._side
-        spectra = np.stack([mid + side, mid - side])
+        """``[2, FRAME]`` with ``magnitude`` ``[bins]``, ``[HOPS, bins]`` or ``[2, HOPS, bins]``; 1 is white at unit rms.
+
+        A noise of width 0 comes as one channel seen twice, at half the work.
+        """
+        spectra = self._spectra()
         spectra *= magnitude.astype(np.float32)
-        pieces = fft.irfft(spectra, WINDOW, axis=-1, overwrite_x=True) * _JOIN
-        out = np.zeros((2, HOPS + 1, HOP), np.float32)
-        out[:, :-1] = pieces[..., :HOP]
-        out[:, 1:] += pieces[..., HOP:]
-        out[:, 0] += self._tail
-        self._tail = out[:, -1].copy()
-        return out[:, :-1].reshape(2, FRAME).astype(np.float64)
+        pieces = fft.irfft(spectra, WINDOW, axis=-1, overwrite_x=True)
+        pieces *= _JOIN
+        out = np.empty((len(spectra), HOPS, HOP))
+        out[:, 0] = self._tail[: len(spectra)]
+        out[:, 1:] = pieces[:, :-1, HOP:]
+        out += pieces[..., :HOP]
+        self._tail[:] = pieces[:, -1, HOP:]
+        wave = out.reshape(-1, FRAME)
+        return wave if self._width else np.broadcast_to(wave, (2, FRAME))
+
+    def _spectra(self) -> NDArray[np.complex64]:
+        """White: ``[2, HOPS, bins]``, or ``[1, HOPS, bins]`` where there is no width."""
+        mid = self._draw()
+        if not self._width:
+            return mid[None]
+        side = self._draw()
+        side *= self._side
+        mid *= self._mid
+        return np.stack([mid + side, mid - side])
 
     def _draw(self) -> NDArray[np.complex64]:
-        return np.asarray(_GAUSS[self._rng.integers(0, 8192, (HOPS, len(BIN_HZ)), np.uint16)])
+        """``[HOPS, bins]``: rows of a long table of Gaussian numbers from a random place, turned by a random phase."""
+        starts, phases = self._rng.integers(0, _ROWS, HOPS), self._rng.integers(0, 256, HOPS)
+        rows = np.lib.stride_tricks.sliding_window_view(_GAUSS, len(BIN_HZ))[starts]
+        return np.asarray(rows * _PHASES[phases, None])
 
 
 def slope(db_per_octave: float, corner_hz: float = 100.0) -> Array:
@@ -60,8 +80,8 @@ def band(low_hz: float, high_hz: float, order: int = 2) -> Array:
 
 def hump(centre_hz: Array | float, octaves: float) -> Array:
     """A bell on the log-frequency axis, ``octaves`` wide (one sigma). ``[bins]`` or ``[len(centre_hz), bins]``."""
-    distance = np.log2(_SAFE_HZ / np.atleast_1d(np.asarray(centre_hz, np.float64))[:, None]) / octaves
-    shape: Array = np.exp(-0.5 * distance**2)
+    centres = np.log2(np.atleast_1d(np.asarray(centre_hz, np.float64))).astype(np.float32)
+    shape: Array = np.exp(-np.square((_OCTAVES - centres[:, None]) * np.float32(np.sqrt(0.5) / octaves)))
     return shape[0] if np.ndim(centre_hz) == 0 else shape
 
 

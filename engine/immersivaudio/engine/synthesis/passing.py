@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import signal
 
+from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.synthesis.frame import (
     FRAME,
+    HOP,
+    HOPS,
     RATE_HZ,
     Array,
     Ask,
@@ -22,16 +26,17 @@ from immersivaudio.engine.synthesis.frame import (
     Rng,
     Texture,
     Wander,
+    drawn,
     gain,
     glide,
     lerp,
 )
-from immersivaudio.engine.synthesis.loudness import integrated_lufs
 from immersivaudio.engine.synthesis.noise import Noise, band, hump, resonance, slope, unit
 from immersivaudio.engine.synthesis.tones import Motor
 
 SOUND_MPS = 343.0
 _AIR_HZ = (3_500.0, 900.0)
+_GRID = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +72,40 @@ class Part:
 
 
 class _Reader:
-    """A source's output in three darknesses, readable at any rising place in samples."""
+    """A source's output, darkened as its way through the air darkens it, readable at any rising place in samples."""
 
-    def __init__(self, source: Texture) -> None:
-        self._source = source
-        self._sos = [signal.butter(1, hz, fs=RATE_HZ, output="sos") for hz in _AIR_HZ]
-        self._state = [np.zeros((1, 2)) for _ in _AIR_HZ]
-        self._kept = np.zeros((3, 0))
-        self._first = 0
+    def __init__(self, source: Texture, dark: Callable[[Array], Array]) -> None:
+        self._source, self._dark = source, dark
+        self._sos = [signal.butter(1, hz, fs=RATE_HZ, output="sos").astype(np.float32) for hz in _AIR_HZ]
+        self._state = [np.zeros((1, 2), np.float32) for _ in _AIR_HZ]
+        self._kept = np.zeros(0, np.float32)
+        self._first, self._made = 0, 0
 
-    def at(self, places: Array, dark: Array) -> Array:
-        """Samples at ``places`` (relative to the first ever asked for); ``dark`` from 0 (clear) to 2."""
-        while self._first + self._kept.shape[1] < places[-1] + 2:
-            self._kept = np.concatenate([self._kept, self._more()], axis=1)
+    def at(self, places: Array) -> Array:
+        """``[n]`` samples at ``places`` (relative to the first ever asked for)."""
+        while self._first + len(self._kept) < places[-1] + 2:
+            self._kept = np.concatenate([self._kept, self._more()])
         spare = int(places[0]) - self._first - FRAME
         if spare > 0:
-            self._kept, self._first = self._kept[:, spare:], self._first + spare
+            self._kept, self._first = self._kept[spare:], self._first + spare
         local = places - self._first
-        index = np.clip(local.astype(np.int64), 0, self._kept.shape[1] - 2)
-        share = local - index
-        voices = self._kept[:, index] * (1 - share) + self._kept[:, index + 1] * share
-        weights = np.stack([np.clip(1 - dark, 0, 1), 1 - np.abs(dark - 1), np.clip(dark - 1, 0, 1)])
-        read: Array = (voices * weights).sum(axis=0)
+        index = local.astype(np.int64)
+        below = self._kept[index]
+        read: Array = below + (self._kept[index + 1] - below) * (local - index)
         return read
 
     def _more(self) -> Array:
-        fresh = self._source.frame()[0]
-        rows = [fresh]
+        """The next frame of the source in three darknesses, mixed by how dark each of its moments arrives."""
+        fresh = self._source.frame()[0].astype(np.float32)
+        dark = self._dark((self._made + np.arange(HOPS + 1) * HOP) / RATE_HZ)
+        self._made += FRAME
+        weights = np.stack([np.clip(1 - dark, 0, 1), 1 - np.abs(dark - 1), np.clip(dark - 1, 0, 1)]).astype(np.float32)
+        mixed = drawn(weights[0]) * fresh
         for k, sos in enumerate(self._sos):
-            dark, self._state[k] = signal.sosfilt(sos, fresh, zi=self._state[k])
-            rows.append(np.asarray(dark, np.float64))
-        return np.stack(rows)
+            if weights[k + 1].any():
+                darker, self._state[k] = signal.sosfilt(sos, fresh, zi=self._state[k])
+                mixed += drawn(weights[k + 1]) * darker
+        return np.asarray(mixed)
 
 
 class Passing:
@@ -108,13 +116,16 @@ class Passing:
     def __init__(self, path: Path, parts: list[Part], peak_lufs: float) -> None:
         self._path, self._parts = path, parts
         self._level = gain(peak_lufs - _loudness([part.source for part in parts]))
-        self._readers = [_Reader(part.source) for part in parts]
-        self._clock = 0
         self._origin_s = [float(path.left_at(np.array([-0.1]), part.offset_m)[0]) for part in parts]
+        self._readers = [
+            _Reader(part.source, partial(self._dark, part, origin_s))
+            for part, origin_s in zip(parts, self._origin_s, strict=True)
+        ]
+        self._clock = 0
 
     def frame(self) -> Array:
         """The next ``[2, FRAME]`` of the cue."""
-        heard = (self._clock + np.arange(FRAME)) / RATE_HZ
+        heard = (self._clock - 1 + np.arange(0, FRAME + 1, _GRID)) / RATE_HZ
         self._clock += FRAME
         out = np.zeros((2, FRAME))
         for part, reader, origin_s in zip(self._parts, self._readers, self._origin_s, strict=True):
@@ -122,21 +133,30 @@ class Passing:
         return self._level * out
 
     def _one(self, part: Part, reader: _Reader, heard: Array, origin_s: float) -> Array:
+        """One part ``[2, FRAME]``; its way is reckoned at ``heard``, every ``_GRID`` samples, and is straight between."""
         path = self._path
         left = path.left_at(heard, part.offset_m)
-        along = path.speed_mps * left
-        beside = np.sign(along) * np.maximum(np.abs(along) - part.half_m, 0.0)
-        reach = np.hypot(beside, path.closest_m)
+        beside, reach = self._aside(part, left)
         facing = -beside / reach
-        dark = np.clip(np.log2(np.maximum(reach, 1.0) / 25.0) / 2.6, 0.0, 2.0)
         places = (left - origin_s) * RATE_HZ
-        wave = reader.at(places, dark)
+        wave = reader.at(drawn(places))
         if part.bounce > 0:
             late = 3.2 * path.closest_m / reach / SOUND_MPS * RATE_HZ
-            wave = wave + part.bounce * reader.at(np.maximum.accumulate(np.maximum(places - late, 0.0)), dark)
-        wave = wave * part.towards(facing) * path.closest_m / reach
+            wave = wave + part.bounce * reader.at(drawn(np.maximum.accumulate(np.maximum(places - late, 0.0))))
         angle = (lerp_array(path.from_pan, path.to_pan, (1 - facing) / 2) + 1) * np.pi / 4
-        return np.asarray(np.stack([np.cos(angle), np.sin(angle)]) * wave)
+        loud = part.towards(facing) * path.closest_m / reach
+        return np.stack([drawn(np.cos(angle) * loud), drawn(np.sin(angle) * loud)]) * wave
+
+    def _aside(self, part: Part, left_s: Array) -> tuple[Array, Array]:
+        """How far along its way the nearest of a part was when its sound left, and how far from the listener, in m."""
+        along = self._path.speed_mps * left_s
+        beside = np.sign(along) * np.maximum(np.abs(along) - part.half_m, 0.0)
+        return beside, np.hypot(beside, self._path.closest_m)
+
+    def _dark(self, part: Part, origin_s: float, made_s: Array) -> Array:
+        """How much the air takes of what a part sounds ``made_s`` after its first: 0 (nothing) to 2."""
+        reach = self._aside(part, made_s + origin_s)[1]
+        return np.clip(np.log2(np.maximum(reach, 1.0) / 25.0) / 2.6, 0.0, 2.0)
 
 
 def lerp_array(low: float, high: float, share: Array) -> Array:
@@ -146,8 +166,10 @@ def lerp_array(low: float, high: float, share: Array) -> Array:
 
 def _loudness(sources: list[Texture]) -> float:
     """Loudness of the sources together, in LUFS, heard for two seconds in the middle."""
-    heard = sum(np.concatenate([source.frame()[:1] for _ in range(4)], axis=1) for source in sources)
-    return integrated_lufs(np.repeat(np.asarray(heard), 2, axis=0) * np.sqrt(0.5))
+    meter = LoudnessMeter(1)
+    for _ in range(4):
+        meter.push(np.sum([source.frame()[:1] for source in sources], axis=0))
+    return meter.integrated() or -70.0
 
 
 def path_of(ask: Ask, slow_mps: float, fast_mps: float, extra_m: float = 0.0) -> Path:

@@ -11,7 +11,7 @@ from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope
 from immersivaudio.engine.synthesis.passing import SOUND_MPS, Part, Passing, Path, path_of, peak_lufs
 from immersivaudio.engine.synthesis.tones import Hum
 
-_CARRIAGES, _LENGTH_M, _FIRST_M = 5, 25.0, -40.0
+_CARRIAGES, _LENGTH_M, _FIRST_M = 7, 24.0, -60.0
 _AXLES_M = np.array([-9.7, -7.3, 7.3, 9.7])
 _JOINTS_M = np.array([-50.0, -32.0, -14.0, 4.0, 22.0, 40.0])
 
@@ -23,7 +23,7 @@ class _Rolling:
 
     def __init__(self, rng: Rng) -> None:
         self._noise, self._rough = Noise(rng, 0.0), Wander(rng, (0.03, 0.15, 1.0))
-        self._paint = 0.7 * unit(hump(520.0, 1.0)) + unit(hump(95.0, 0.8)) + 0.25 * unit(band(1_800.0, 8_000.0, 1))
+        self._paint = unit(hump(620.0, 0.8)) + 1.3 * unit(hump(110.0, 0.9)) + 0.12 * unit(band(1_800.0, 6_000.0, 1))
 
     def frame(self) -> Array:
         return 0.1 * self._noise.frame(np.exp(0.1 * self._rough.frame())[:, None] * self._paint)
@@ -51,9 +51,9 @@ class Train:
         path = path_of(ask, 10.0, 45.0)
         offsets = _FIRST_M + _LENGTH_M * np.arange(_CARRIAGES)
         parts = [Part(_Diesel(ask.rng("diesel")), float(offsets[0]) - 22.0, half_m=7.0)]
-        parts += [Part(_Rolling(ask.rng(f"carriage{k}")), float(place), half_m=9.0) for k, place in enumerate(offsets)]
+        parts += [Part(_Rolling(ask.rng(f"carriage{k}")), float(place), half_m=5.0) for k, place in enumerate(offsets)]
         level = peak_lufs(path.closest_m)
-        self._cars, self._loud = Passing(path, parts, level - 1.0), 4.5 * 10 ** (level / 20)
+        self._cars, self._loud = Passing(path, parts, level - 2.0), 7.0 * 10 ** (level / 20)
         self._rng, self._tape, self._clock = ask.rng("joints"), Tape(), 0
         self._strikes = _strikes(path, offsets)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import signal
 
+from immersivaudio.engine.loudness import LoudnessMeter, largest
 from immersivaudio.engine.synthesis.catalog import Striker
 from immersivaudio.engine.synthesis.frame import FRAME, FRAME_S, RATE_HZ, Array, Ask, Texture, gain, lerp, stream
 from immersivaudio.engine.synthesis.grains import Tape
-from immersivaudio.engine.synthesis.loudness import integrated_lufs
 from immersivaudio.engine.synthesis.space import far_cutoff_hz
 
 SUSTAINED_LUFS = -26.0
@@ -27,19 +27,20 @@ class Finish:
         if distance > 0.02:
             rows.append(signal.butter(1, far_cutoff_hz(distance), fs=RATE_HZ, output="sos"))
         self._sos = np.concatenate(rows)
-        self._state = np.zeros((len(self._sos), 2, 2))
+        self._state = np.zeros((len(self._sos), 2), np.complex128)
 
     def frame(self, wave: Array) -> Array:
         """``[2, n]`` -> ``[2, n]``."""
-        out, self._state = signal.sosfilt(self._sos, wave, axis=-1, zi=self._state)
-        return np.asarray(out, np.float64)
+        # The two channels as one of complex numbers: the recursion waits for itself, not for the arithmetic.
+        out, self._state = signal.sosfilt(self._sos, wave[0] + 1j * wave[1], zi=self._state)
+        return np.stack([out.real, out.imag])
 
 
 def limited(wave: Array) -> Array:
     """Bends what is above half of full scale so that nothing passes -1.1 dBFS; below that nothing is changed."""
-    loud = np.abs(wave)
-    if np.max(loud) <= _KNEE:
+    if largest(wave) <= _KNEE:
         return wave
+    loud = np.abs(wave)
     bent = _KNEE + _ROOM * np.tanh((loud - _KNEE) / _ROOM)
     return np.where(loud > _KNEE, np.sign(wave) * bent, wave)
 
@@ -50,26 +51,30 @@ def sustained(texture: Texture, distance: float) -> Iterator[Array | None]:
     The level is measured once, on the first ``settle_s`` seconds, which are then handed out; two frames before them
     are thrown away, so that filters and tails are full.
     """
-    finish = Finish(distance)
+    finish, meter = Finish(distance), LoudnessMeter()
     opening: list[Array] = []
     for count in range(2 + int(np.ceil(texture.settle_s / FRAME_S))):
         frame = finish.frame(texture.frame())
         if count >= 2:
             opening.append(frame.astype(np.float32))
+            meter.push(frame)
         yield None
-    level = _level(np.concatenate(opening, axis=1))
+    level = _level(opening, meter)
     while opening:
         yield limited(level * opening.pop(0))
     while True:
         yield limited(level * finish.frame(texture.frame()))
 
 
-def _level(opening: Array) -> float:
+def _level(opening: list[Array], meter: LoudnessMeter) -> float:
     """The gain that brings ``opening`` to its reference level, with what the limiter then takes given back once."""
-    level = gain(SUSTAINED_LUFS - integrated_lufs(opening))
-    if level * np.max(np.abs(opening)) <= _KNEE:
+    level = gain(SUSTAINED_LUFS - (meter.integrated() or -70.0))
+    if level * max(largest(frame) for frame in opening) <= _KNEE:
         return level
-    lost_db = SUSTAINED_LUFS - integrated_lufs(limited(level * opening))
+    bent = LoudnessMeter()
+    for frame in opening:
+        bent.push(limited(level * frame))
+    lost_db = SUSTAINED_LUFS - (bent.integrated() or -70.0)
     return level * gain(min(3.0, max(0.0, 1.5 * lost_db)))
 
 

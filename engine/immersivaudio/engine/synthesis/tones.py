@@ -12,16 +12,18 @@ class Hum:
     """Mains or motor harmonics with slow breathing, mono ``[FRAME]``, phase-true over the joins."""
 
     def __init__(self, rng: Rng, base_hz: float, loud: tuple[float, ...]) -> None:
-        self._hz = base_hz * np.arange(1, len(loud) + 1)
-        self._loud = np.array(loud) * rng.uniform(0.6, 1.3, len(loud))
-        self._phase = rng.uniform(0, 2 * np.pi, len(loud))
+        self._base_hz, self._base = base_hz, 0.0
+        self._weights = np.array(loud) * rng.uniform(0.6, 1.3, len(loud)) * np.exp(1j * rng.uniform(0, 6.283, len(loud)))
         self._time = np.arange(FRAME) / RATE_HZ
 
     def frame(self) -> Array:
-        angles = 2 * np.pi * self._hz[:, None] * self._time + self._phase[:, None]
-        self._phase = (self._phase + 2 * np.pi * self._hz * FRAME_S) % (2 * np.pi)
-        wave: Array = self._loud @ np.sin(angles)
-        return wave
+        # Harmonics by powers of one turning pointer: a single exponential a sample, whatever their number.
+        turn = np.exp(1j * (2 * np.pi * self._base_hz * self._time + self._base))
+        self._base = float((self._base + 2 * np.pi * self._base_hz * FRAME_S) % (2 * np.pi))
+        total = np.zeros(FRAME, np.complex128)
+        for weight in self._weights[::-1]:
+            total = (total + weight) * turn
+        return np.asarray(total.imag)
 
 
 class Motor:

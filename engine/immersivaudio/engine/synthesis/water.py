@@ -108,7 +108,7 @@ class _Wave:
 class Sea:
     """Surf: waves 5 to 11 s apart in groups (every few are higher), each from rumble to crash to hissing foam."""
 
-    settle_s = 45.0
+    settle_s = 30.0
 
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("sea")
@@ -120,10 +120,10 @@ class Sea:
             [
                 unit(slope(-7.0, 90.0) * band(35.0, 900.0, 1)) * lerp(0.5, 1.1, force),
                 unit(slope(-3.7, 250.0) * band(70.0, 8_000.0, 1)) * lerp(0.55, 1.3, force),
-                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.35, 0.85, self._near),
+                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.25, 0.6, self._near),
             ]
         )
-        self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.12, 0.2, force)
+        self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.07, 0.13, force)
         self._churn = Wander(rng, (0.1, 0.35, 1.2))
         self._clock_s, self._next_s = 0.0, -2 * self._period_s
         self._waves: list[_Wave] = []
@@ -179,8 +179,8 @@ class Stream:
 
 
 def _deep_bubble(rng: Rng) -> Array:
-    radius = glide(0.0025, 0.010, rng.random())
-    return np.asarray(in_room(bubble(rng, radius, 0.25), 0.5, 0.5)[0])
+    radius = glide(0.0016, 0.008, rng.random())
+    return np.asarray(in_room(bubble(rng, radius, 0.3), 0.2, 0.3)[0])
 
 
 class Underwater:
@@ -202,8 +202,8 @@ class Underwater:
 
     def frame(self) -> Array:
         surge, swirl = np.exp(0.2 * self._surge.frame()), np.exp(0.15 * self._swirl.frame())
-        out = self._noise.frame((0.25 * surge)[:, None] * self._deep + (0.25 * swirl)[:, None] * self._murk)
-        rate = glide(1.5, 22.0, self._lively) * np.exp(1.2 * self._cluster.frame() - 0.5)
+        out = self._noise.frame((0.18 * surge)[:, None] * self._deep + (0.15 * swirl)[:, None] * self._murk)
+        rate = glide(3.0, 36.0, self._lively) * np.exp(1.2 * self._cluster.frame() - 0.5)
         return out + 0.6 * self._near * self._bubbles.frame(rate, 0.6)
 
 

@@ -27,7 +27,7 @@ class Gusts:
 class Wind:
     """Wind in the open: aeolian resonances whose pitch follows the speed (Strouhal), their power its fifth power or so."""
 
-    settle_s = 40.0
+    settle_s = 24.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("wind")
@@ -55,7 +55,7 @@ class Wind:
 class WindTrees:
     """Wind in trees: leaf clusters that flutter (broad 1-8 kHz, coming in waves) over a softer body."""
 
-    settle_s = 40.0
+    settle_s = 24.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("trees")
@@ -64,7 +64,7 @@ class WindTrees:
         self._gusts = Gusts(rng, lerp(0.25, 0.4, force))
         self._crowns = [Gusts(rng, 0.45) for _ in range(4)]
         self._shiver = [Wander(rng, (0.045, 0.15)) for _ in range(4)]
-        centres = np.sort(glide(1_500.0, 2_300.0, force) * 2 ** rng.uniform(-0.8, 0.9, 4))
+        centres = np.sort(glide(1_500.0, 2_300.0, force) * 2 ** (np.linspace(-0.7, 0.7, 4) + rng.uniform(-0.15, 0.15, 4)))
         self._leaves = hump(centres, 0.85) * slope(-1.5, 800.0)
         self._sides = rng.uniform(-0.8, 0.8, 4)
         self._body = unit(slope(-6.0, 90.0) * band(40.0, 3_000.0, 1)) * lerp(0.10, 0.22, force)
@@ -84,4 +84,4 @@ class WindTrees:
             sides += tilt[:, None, None] * (level[:, None] * shape)[None]
         sides += ((speed**1.3)[:, None] * self._body)[None]
         rustle = self._flutter.frame(np.minimum(900.0 * total / 4, 3_000.0))
-        return self._noise.frame(sides) + lerp(0.08, 0.14, self._force) * rustle
+        return self._noise.frame(sides) + lerp(0.06, 0.10, self._force) * rustle

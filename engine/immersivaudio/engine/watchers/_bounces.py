@@ -29,8 +29,8 @@ _NEAR_S = 1 / 3
 _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
 # A logistic regression over drawn scenes alone (bench/fit_impacts.py); one third less belief in "down" than they teach.
 _WEIGHTS = (0.30, 0.44, 1.60, 0.44, -0.47, 5.26, 1.15, -2.31, -0.60, -2.30)
-_COMPACT, _LEAST_SMOOTH, _ALONG = 0.06, 6, 0.4
-_BESIDE = 0.3
+_COMPACT, _ALONG, _BESIDE = 0.06, 0.4, 0.3
+_DOUBTFUL, _CLEAR_S, _INSIDE_S = -1.0, 0.12, 0.08
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,17 +225,18 @@ class Ways:
     """All movers of a clip and the kinks of their ways, those that might be contacts in order of time."""
 
     kinks: tuple[tuple[Kink, float], ...]
-    smooth: tuple[tuple[Mover, tuple[Part, ...]], ...]
+    movers: tuple[tuple[Mover, tuple[float, ...]], ...]
 
     @classmethod
     def of(cls, movers: Sequence[Mover]) -> Ways:
         found: list[tuple[Kink, float]] = []
-        smooth: list[tuple[Mover, tuple[Part, ...]]] = []
+        told: list[tuple[Mover, tuple[float, ...]]] = []
         for mover in movers:
-            told = kinks(mover)
-            found += [(k, odds(k)) for k in told if k.lost >= _LEAST_LOST and k.speed * min(k.lost, 2.0) >= _LEAST_GONE]
-            smooth.append((mover, tuple(parts(mover))))
-        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(smooth))
+            sudden = [k for k in kinks(mover) if k.lost >= _LEAST_LOST and k.speed * min(k.lost, 2.0) >= _LEAST_GONE]
+            judged = [(kink, odds(kink)) for kink in sudden]
+            found += judged
+            told.append((mover, tuple(kink.time_s for kink, sure in judged if sure > _DOUBTFUL)))
+        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(told))
 
     def near(self, time_s: float, x: float, y: float, within_s: float) -> tuple[Kink, float] | None:
         """The likeliest kink near a moment and a place."""
@@ -248,17 +249,19 @@ class Ways:
 
     def glides(self, time_s: float, x: float, y: float, speed: float) -> bool:
         """Whether what goes at ``speed`` there is a thing that is followed and goes on smoothly."""
-        return any(_glides(mover, told, (time_s, x, y, speed)) for mover, told in self.smooth)
+        at = (time_s, x, y, speed)
+        return any(_follows(m, at) for m, sudden in self.movers if all(abs(time_s - t) > _CLEAR_S for t in sudden))
 
 
-def _glides(mover: Mover, told: Sequence[Part], at: tuple[float, float, float, float]) -> bool:
+def _follows(mover: Mover, at: tuple[float, float, float, float]) -> bool:
+    """Whether a compact mover is what goes at this speed at this time and place."""
     time_s, x, y, speed = at
-    if not mover.times_s[0] + 0.08 < time_s < mover.times_s[-1] - 0.08:
+    t = mover.times_s
+    if not t[0] + _INSIDE_S < time_s < t[-1] - _INSIDE_S:
         return False
-    i = int(np.searchsorted(mover.times_s, time_s))
-    beside = np.abs(mover.seen[i] - (x, y)).max()
-    if beside > mover.reach[i] + 0.06 or mover.area[i] > _COMPACT:
+    i = int(np.searchsorted(t, time_s))
+    if float(np.abs(mover.seen[i] - (x, y)).max()) > mover.reach[i] + 0.06 or mover.area[i] > _COMPACT:
         return False
-    part = next(p for p in told if i <= p.last)
-    inside = part.first + 1 < i < part.last and part.last - part.first + 1 >= _LEAST_SMOOTH
-    return inside and float(np.hypot(*part.velocity(float(mover.times_s[i - 1])))) >= _ALONG * speed
+    around = slice(max(0, i - 3), i + 3)
+    steps = np.diff(mover.seen[around], axis=0) / np.diff(t[around])[:, None]
+    return float(np.hypot(*steps.T).max()) >= _ALONG * speed

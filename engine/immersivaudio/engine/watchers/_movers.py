@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from immersivaudio.engine.watchers import Picture
 from immersivaudio.engine.watchers._flow import Step
+
+Plane = TypeVar("Plane", Picture, NDArray[np.float32])
 
 # Mostly what was before, so that what comes to rest is still told from its ground for a while.
 _PAST_S, _FUTURE_S = 1.2, 0.4
@@ -27,6 +30,7 @@ _FORGET_S = 0.13
 _REACH, _REACH_TIMES, _ALIKE = 6.0, 2.2, 3.0
 _LEAST_POINTS, _MOST_POINTS = 5, 900
 _ZOOMED = 0.15
+_CREEPS, _HELD_S, _MOST_HELD_S = 0.04, 1.0, 4.0
 
 # Sorts the middle of nine into place (Paeth 1990, "Median finding on a 3x3 grid", Graphics Gems).
 _NETWORK = (
@@ -66,6 +70,18 @@ class _Point:
     down: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What is behind things, ``at`` a picture: uint8 ``[h, w, 3]``, by how much a place must differ to stand out, when
+    something last moved there, and since when it is known, float32 ``[h, w]`` in seconds."""
+
+    picture: Picture
+    least: Picture
+    at: _View
+    moved_s: NDArray[np.float32]
+    known_s: NDArray[np.float32]
+
+
 @dataclass(slots=True)
 class _Way:
     points: list[tuple[_Point, tuple[float, float]]]
@@ -84,7 +100,7 @@ class Movers:
     _views: list[_View] = field(default_factory=list)
     _ways: list[_Way] = field(default_factory=list)
     _done: int = 0
-    _ground: tuple[Picture, Picture, _View] | None = None
+    _ground: _Ground | None = None
     _camera: tuple[float, float] = (0.0, 0.0)
 
     def see(self, rgb: Picture, step: Step) -> None:
@@ -115,9 +131,10 @@ class Movers:
             self._done += 1
             if len(self._views) < _SAMPLES:
                 continue
-            if self._ground is None or view.time_s - self._ground[2].time_s >= _EVERY_S:
-                self._ground = _ground(self._views, view)
+            if self._ground is None or view.time_s - self._ground.at.time_s >= _EVERY_S:
+                self._ground = _kept(_ground(self._views, view), self._ground)
             self._follow(view, list(_silhouettes(view, self._ground)))
+            self._hold(view.time_s, self._ground)
 
     def _follow(self, view: _View, free: list[_Point]) -> None:
         self._close(view.time_s - _FORGET_S)
@@ -136,6 +153,17 @@ class Movers:
                 self._ways[i].points.append((free[j], view.camera))
         self._ways += [_Way([(point, view.camera)]) for j, point in enumerate(free) if j not in points]
 
+    def _hold(self, now_s: float, ground: _Ground) -> None:
+        """Mark where things move now: what is behind them there stays as it was known."""
+        for way in self._ways:
+            point = way.last
+            if (
+                point.time_s == now_s
+                and abs(way.velocity[0]) + abs(way.velocity[1]) > _CREEPS * ground.picture.shape[1]
+            ):
+                x, y = round(point.x - point.across / 2), round(point.y - point.down / 2)
+                ground.moved_s[max(0, y - 1) : y + point.down + 2, max(0, x - 1) : x + point.across + 2] = now_s
+
     def _close(self, before_s: float) -> None:
         for way in [w for w in self._ways if w.last.time_s < before_s or len(w.points) > _MOST_POINTS]:
             self._ways.remove(way)
@@ -143,8 +171,8 @@ class Movers:
                 self.found.append(_mover(way, self._views[-1].rgb.shape))
 
 
-def _ground(views: Sequence[_View], at: _View) -> tuple[Picture, Picture, _View]:
-    """The median picture around ``at`` as its camera sees it, and by how much a place must differ to stand out."""
+def _ground(views: Sequence[_View], at: _View) -> _Ground:
+    """The median picture around ``at`` as its camera sees it."""
     first, last = at.time_s - _PAST_S, at.time_s + _FUTURE_S
     if views[0].time_s > first:
         last += min(views[0].time_s - first, _PAST_S - _FUTURE_S)
@@ -154,17 +182,42 @@ def _ground(views: Sequence[_View], at: _View) -> tuple[Picture, Picture, _View]
     ground = _median(seen)
     usual = cv2.blur(_median([np.asarray(cv2.absdiff(one, ground), np.uint8) for one in seen]), (5, 5))
     least = np.minimum(usual.astype(np.uint16) * _USUAL_TIMES + _LEAST_CONTRAST, 255)
-    return ground, least.astype(np.uint8), at
+    shape = ground.shape[:2]
+    return _Ground(
+        ground, least.astype(np.uint8), at, np.full(shape, -9.0, np.float32), np.full(shape, at.time_s, np.float32)
+    )
+
+
+def _kept(new: _Ground, old: _Ground | None) -> _Ground:
+    """``new``, but as ``old`` knew it where something has just moved: what bounces out or lies down is not ground yet."""
+    if old is None or old.picture.shape != new.picture.shape:
+        return new
+    dx, dy = (a - b for a, b in zip(new.at.camera, old.at.camera, strict=True))
+    picture, least = _shifted(old.picture, dx, dy), _shifted(old.least, dx, dy)
+    moved_s, known_s = _shifted(old.moved_s, dx, dy), _shifted(old.known_s, dx, dy)
+    now_s = new.at.time_s
+    stays = (now_s - moved_s < _HELD_S) & (now_s - known_s < _MOST_HELD_S)
+    both = stays[..., None]
+    return _Ground(
+        np.where(both, picture, new.picture),
+        np.where(both, least, new.least),
+        new.at,
+        moved_s,
+        np.where(stays, known_s, new.known_s),
+    )
 
 
 def _moved(view: _View, at: _View) -> Picture:
     """``view`` as seen from where the camera was at ``at``."""
-    dx, dy = at.camera[0] - view.camera[0], at.camera[1] - view.camera[1]
+    return _shifted(view.rgb, at.camera[0] - view.camera[0], at.camera[1] - view.camera[1])
+
+
+def _shifted(plane: Plane, dx: float, dy: float) -> Plane:
     if abs(dx) < 0.1 and abs(dy) < 0.1:
-        return view.rgb
-    size = (view.rgb.shape[1], view.rgb.shape[0])
+        return plane
     move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-    return cv2.warpAffine(view.rgb, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[no-any-return]
+    size = (plane.shape[1], plane.shape[0])
+    return cast(Plane, cv2.warpAffine(plane, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _median(nine: Sequence[Picture]) -> Picture:
@@ -174,10 +227,9 @@ def _median(nine: Sequence[Picture]) -> Picture:
     return rows[4]
 
 
-def _silhouettes(view: _View, ground: tuple[Picture, Picture, _View]) -> Iterator[_Point]:
+def _silhouettes(view: _View, ground: _Ground) -> Iterator[_Point]:
     """Where ``view`` stands out, the largest things first."""
-    picture, least, at = ground
-    over = cv2.subtract(cv2.absdiff(_moved(view, at), picture), least)
+    over = cv2.subtract(cv2.absdiff(_moved(view, ground.at), ground.picture), ground.least)
     mask = (cv2.max(cv2.max(over[..., 0], over[..., 1]), over[..., 2]) > 0).astype(np.uint8)
     count, _, stats, centres = cv2.connectedComponentsWithStats(mask)
     for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:_MOST_THINGS] + 1:

@@ -54,6 +54,7 @@ class Track:
     hits: int = 0
     velocity: tuple[float, float] = (0.0, 0.0)
     beside: float = 0.0
+    grounds: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     _stride: int = 1
 
     def __post_init__(self) -> None:

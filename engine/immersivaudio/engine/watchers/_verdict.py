@@ -25,7 +25,7 @@ _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "arrival": (0.00, 4.54, 1.13, 8.12, 1.49, 21.94, 1.00, 0.34, -0.55, 5.59, -1.61, 2.37, -0.69, 0.95, -21.35),
     }
 )
-_SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 5.0
+_SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 8.0
 _FORCE = MappingProxyType({"brake": 0.5, "arrival": 0.07})
 
 

@@ -4,7 +4,7 @@
 One ``object`` sighting a thing: ``kind`` (COCO's name), ``from_x`` ... ``to_y`` (where its centre comes from and goes
 to), ``closest_s`` (when it is largest), ``size`` (its largest share of the frame), ``from_size``, ``to_size``, ``speed``
 (frame widths a second while it moves), ``pace`` (own heights a second), ``moving`` (share of its time), ``count`` (how
-many of its kind are in view), ``agreement`` (how far the detector was of one mind), ``also`` (what else it took it for)
+many of its kind are in view), ``ground`` (green, earth or grey beside its feet), ``agreement`` (how far the detector was of one mind), ``also`` (what else it took it for)
 and ``path``: "share of the span:x,y,size ...". The span is the time in view. Balls are looked at in every frame; where
 one turns sharply, that is an ``impact``.
 """
@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 import cv2
+import numpy as np
 
 from immersivaudio.engine.cue import Clip, ParamValue, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish, Picture
-from immersivaudio.engine.watchers._boxes import Detector
+from immersivaudio.engine.watchers._boxes import Box, Detector
 from immersivaudio.engine.watchers._flights import Bounce, bounces
 from immersivaudio.engine.watchers._tracks import BALLS, Point, Track, Tracker
 from immersivaudio.engine.watchers._weights import Wanted
@@ -31,6 +32,7 @@ _WANTED = Wanted("IMMERSIVAUDIO_YOLOX", "*yolox*.onnx", "onnxruntime", "onnxrunt
 _QUICK_S = Fraction(3, 5)
 _LEAST_HITS, _LEAST_CONFIDENCE = 3, 0.25
 _MOVES = 0.03
+_ON_FEET = ("person", "dog", "horse", "cow", "sheep")
 _CUT_WIDTH, _CUT_LEAST = 32, 18.0
 _PATH_POINTS = 12
 
@@ -54,10 +56,18 @@ class _Session:
             return
         boxes = self.detector.boxes(frame.at(_WIDTH))
         self.tracker.see(float(frame.time_s), boxes)
+        self._look_at_feet(frame)
         self.looks += 1
         self._due_s = frame.time_s + _EVERY_S
         if any(box.kind in BALLS and box.score >= 0.4 for box in boxes):
             self._quick_until_s = frame.time_s + _QUICK_S
+
+    def _look_at_feet(self, frame: Frame) -> None:
+        for track in self.tracker.live:
+            if track.last.time_s == float(frame.time_s) and track.last.box.kind in _ON_FEET:
+                ground = ground_under(frame.at(_WIDTH), track.last.box)
+                if ground:
+                    track.grounds[ground] += 1
 
     def _is_cut(self, small: Picture) -> bool:
         """Whether the picture changed all over since the frame before, much more than lately."""
@@ -101,8 +111,22 @@ def _object(track: Track, clip: Clip) -> Sighting:
         _NAME, "object", span, round(min(0.97, confidence), 3), (box.x, box.y, box.width, box.height),
         {**_way(points), **_motion(points), "kind": track.kind, "closest_s": largest.time_s,
          "count": round(track.beside / track.hits, 2), "agreement": round(track.agreement, 3), "also": _also(track),
-         "path": _path(points)},
+         "path": _path(points), "ground": max(track.grounds, key=lambda name: track.grounds[name], default="")},
     )  # fmt: skip
+
+
+def ground_under(rgb: Picture, box: Box) -> str:
+    """What is beside the feet by its colour: green, earth or grey; nothing where the feet are out of view."""
+    height, width = rgb.shape[:2]
+    bottom = box.y + box.height
+    if bottom > 0.97:
+        return ""
+    rows = slice(int((bottom - 0.02) * height), max(int((bottom + 0.05) * height), int((bottom - 0.02) * height) + 2))
+    columns = slice(max(0, int((box.x - box.width / 2) * width)), int((box.x + 1.5 * box.width) * width) + 2)
+    hue, saturation, _ = cv2.split(cv2.cvtColor(np.ascontiguousarray(rgb[rows, columns]), cv2.COLOR_RGB2HSV))
+    coloured = saturation > 60
+    green, earth = ((hue >= low) & (hue < high) & coloured for low, high in ((30, 90), (5, 24)))
+    return "green" if green.mean() > 0.4 else "earth" if earth.mean() > 0.5 else "grey"
 
 
 def _way(points: Sequence[Point]) -> dict[str, ParamValue]:
