@@ -39,9 +39,8 @@ def scored(ball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_score_gives_a_video_and_what_explains_it(scored: Path) -> None:
-    assert files(scored) == [
-        "out.mp4.files/ball.cues.json", "out.mp4.files/ball.manifest.json", "out.mp4.files/ball.report.html", "out.mp4"
-    ]  # fmt: skip
+    beside = [f"out.mp4.files/ball.{what}" for what in ("cues.json", "manifest.json", "report.html")]
+    assert files(scored) == ["out.mp4", *beside]
 
 
 def test_what_is_there_is_kept(scored: Path, ball: Path) -> None:
