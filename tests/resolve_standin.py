@@ -374,7 +374,8 @@ class Timeline(Remote):
     def DeleteClips(self, timelineItems: list[TimelineItem], Bool: bool = False) -> bool:
         if self._app.page != "edit":
             return False
-        self.drop(timelineItems)
+        locked = [item for tracks in self.tracks.values() for track in tracks if track.locked for item in track.items]
+        self.drop([item for item in timelineItems if item not in locked])
         self.playhead = "01:00:00:00"
         return True
 

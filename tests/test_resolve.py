@@ -466,6 +466,18 @@ def test_remove_last_leaves_what_became_the_users(script: Any, film: Path, lanes
     assert len(kept) == 2
 
 
+def test_a_locked_lane_is_not_removed_behind_its_lock(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
+    app = cut(film, (21, 0), True, "23.976")
+    told = _host(script, app)
+    told.lay(lanes)
+    ours(app)[-1].locked = True
+    before = [list(track.items) for track in ours(app)]
+    with pytest.raises(script("bridge.host").HostError, match="Foley is locked"):
+        told.remove_last()
+    assert [track.items for track in ours(app)] == before
+    assert app.page == "fairlight"
+
+
 def test_earlier_lanes_are_not_sent_again(script: Any, film: Path, lanes: tuple[host.Lane, ...]) -> None:
     app = cut(film, (21, 0), True, "23.976")
     told = _host(script, app)

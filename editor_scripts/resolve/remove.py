@@ -7,15 +7,21 @@ from typing import Any
 
 from . import bins
 from .access import Edit
+from .bridge.host import HostError
 
 
 def remove_last(edit: Edit) -> int:
-    """Remove the newest result of this timeline; how many clips went. Its files stay on the disk."""
+    """Remove the newest result of this timeline; how many clips went. Its files stay on the disk.
+
+    Raises:
+        HostError: some of it lies on a locked track; nothing was removed.
+    """
     results = bins.results(edit)
     if not results:
         return 0
     last = results[-1]
     ours = {item.GetUniqueId() for item in last.items}
+    _refuse_locked(edit, ours)
     # Elsewhere DeleteClips answers False and deletes nothing.
     edit.resolve.OpenPage("edit")
     gone = sum(_clear(edit, track, ours, last) for track in range(_count(edit), 0, -1))
@@ -28,13 +34,22 @@ def _clear(edit: Edit, track: int, ours: set[Any], result: bins.Result) -> int:
     timeline = edit.timeline
     before = timeline.GetItemListInTrack("audio", track) or ()
     items = [item for item in before if _media(item) in ours]
-    if not items or timeline.GetIsTrackLocked("audio", track):
+    if not items:
         return 0
     timeline.DeleteClips(items, False)
     rest = timeline.GetItemListInTrack("audio", track) or ()
     if not rest and str(timeline.GetTrackName("audio", track)).startswith(result.lanes):
         timeline.DeleteTrack("audio", track)
     return len(before) - len(rest)
+
+
+def _refuse_locked(edit: Edit, ours: set[Any]) -> None:
+    timeline = edit.timeline
+    for track in range(1, _count(edit) + 1):
+        items = timeline.GetItemListInTrack("audio", track) or ()
+        if timeline.GetIsTrackLocked("audio", track) and any(_media(item) in ours for item in items):
+            name = timeline.GetTrackName("audio", track)
+            raise HostError(f"{name} is locked. Unlock it, then remove the result.")
 
 
 def _count(edit: Edit) -> int:
