@@ -60,7 +60,7 @@ RIGHT: dict[str, set[str]] = {
     "cloth": {"Rustle", "Zipper (clothing)", "Rustling leaves", "Scratch", "Rub", "Crumpling, crinkling"},
     "engine": _MOTOR,
     "rotor": {"Helicopter", "Aircraft", "Aircraft engine", "Propeller, airscrew", "Vehicle"},
-    "machine": {"Mechanisms", "Engine", "Sewing machine", "Printer", "Power tool", "Tools", "Train", "Vehicle"},
+    "machine": {"Mechanisms", "Gears", "Sewing machine", "Printer", "Mechanical fan", "Engine", "Power tool", "Tools"},
     "passby.car": _ROAD,
     "passby.aircraft": _AIR,
     "passby.train": {"Train", "Rail transport", "Railroad car, train wagon", "Vehicle", "Subway, metro, underground"},

@@ -20,7 +20,7 @@ class Procedural:
     """Performs by synthesis. Moving sounds reach -20 LUFS (400 ms) at their closest, 5 dB less for each tenfold distance."""
 
     name = "procedural"
-    version = "1"
+    version = "2"
 
     def licence(self) -> Licence:
         return Licence("CC0-1.0", True, source="synthesised by Immersivaudio; no recording and no model involved")

@@ -159,7 +159,7 @@ class Machine:
         self._mesh = np.array([2, 4, 17, 34, 51], float)
         self._loud = np.array([0.3, 0.2, 0.2, 0.14, 0.09]) * rng.uniform(0.7, 1.3, 5)
         self._noise = Noise(rng, 0.7)
-        self._air = unit(band(120.0, 3_500.0, 1) * slope(-4.0, 300.0)) * lerp(0.08, 0.2, fast)
+        self._air = unit(band(120.0, 3_500.0, 1) * slope(-4.0, 300.0)) * lerp(0.13, 0.3, fast)
         self._drift = Wander(rng, (0.2, 1.0, 5.0))
 
     def frame(self) -> Array:
@@ -178,10 +178,10 @@ def _stroke(rng: Rng) -> Array:
     body = burst(rng, 0.18, hump(rng.uniform(140, 260), 0.5)) * np.exp(-t / 0.03)
     metal = sum(
         np.sin(2 * np.pi * f * t) * np.exp(-t / d)
-        for f, d in zip(rng.uniform(700, 4_000, 6), rng.uniform(0.01, 0.05, 6), strict=True)
+        for f, d in zip(rng.uniform(500, 4_000, 12), rng.uniform(0.007, 0.028, 12), strict=True)
     )
     clatter = burst(rng, 0.18, band(1_500.0, 9_000.0, 1)) * np.exp(-t / rng.uniform(0.004, 0.02))
-    return np.asarray(1.1 * body + 0.2 * metal + 0.12 * clatter, np.float64)
+    return np.asarray(1.3 * body + 0.14 * metal + 0.07 * clatter, np.float64)
 
 
 class Cabin:

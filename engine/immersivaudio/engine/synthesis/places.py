@@ -201,7 +201,7 @@ class Ventilation:
 class Rumble:
     """Low rumble: tremor below 100 Hz that heaves, with the growl above it that makes it heard on small speakers."""
 
-    settle_s = 20.0
+    settle_s = 30.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("rumble")
@@ -212,5 +212,5 @@ class Rumble:
         self._heave, self._shake = Wander(rng, (0.8, 3.0, 8.0)), Wander(rng, (0.05, 0.15, 0.4))
 
     def frame(self) -> Array:
-        heave, shake = np.exp(0.35 * self._heave.frame()), np.exp(0.3 * self._shake.frame())
+        heave, shake = np.exp(0.28 * self._heave.frame()), np.exp(0.3 * self._shake.frame())
         return self._noise.frame((heave[:, None] * self._deep) + (heave * shake)[:, None] * self._growl)

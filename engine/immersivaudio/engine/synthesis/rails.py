@@ -11,7 +11,7 @@ from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope
 from immersivaudio.engine.synthesis.passing import SOUND_MPS, Part, Passing, Path, path_of, peak_lufs
 from immersivaudio.engine.synthesis.tones import Hum
 
-_CARRIAGES, _LENGTH_M, _FIRST_M = 7, 24.0, -60.0
+_CARRIAGES, _LENGTH_M, _FIRST_M = 5, 25.0, -40.0
 _AXLES_M = np.array([-9.7, -7.3, 7.3, 9.7])
 _JOINTS_M = np.array([-50.0, -32.0, -14.0, 4.0, 22.0, 40.0])
 

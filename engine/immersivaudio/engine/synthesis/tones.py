@@ -13,7 +13,9 @@ class Hum:
 
     def __init__(self, rng: Rng, base_hz: float, loud: tuple[float, ...]) -> None:
         self._base_hz, self._base = base_hz, 0.0
-        self._weights = np.array(loud) * rng.uniform(0.6, 1.3, len(loud)) * np.exp(1j * rng.uniform(0, 6.283, len(loud)))
+        self._weights = (
+            np.array(loud) * rng.uniform(0.6, 1.3, len(loud)) * np.exp(1j * rng.uniform(0, 6.283, len(loud)))
+        )
         self._time = np.arange(FRAME) / RATE_HZ
 
     def frame(self) -> Array:

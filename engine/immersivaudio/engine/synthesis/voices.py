@@ -20,13 +20,16 @@ _VOWELS = np.array(
 )  # fmt: skip
 
 
+_VOICES, _WORDS = 8, 8
+
+
 def _formants(frequencies: Array, rng: Rng, tract: float) -> Array:
     """A vocal tract's magnitude for a vowel between two others."""
     share = rng.random()
     first, second = _VOWELS[rng.integers(0, 10)], _VOWELS[rng.integers(0, 10)]
     centres = tract * (share * first + (1 - share) * second)
     shape = np.full(len(frequencies), 0.01)
-    for centre, width, loud in zip(centres, (80, 110, 160), (1.0, 0.5, 0.25), strict=True):
+    for centre, width, loud in zip(centres, (80, 110, 160), (1.0, 0.65, 0.4), strict=True):
         shape += loud / np.sqrt(1 + ((frequencies - centre) / width) ** 2)
     return shape
 
@@ -38,10 +41,10 @@ def _syllable(rng: Rng, pitch_hz: float, tract: float) -> Array:
     pitch = pitch_hz * (1 + rng.uniform(-0.12, 0.12) * x + 0.06 * np.sin(np.pi * x)) * 2 ** (rng.normal(0, 0.12))
     phase = np.cumsum(pitch * (1 + 0.01 * rng.standard_normal(len(t)))) / RATE_HZ
     pulses = np.diff(np.floor(phase), prepend=0.0)
-    size = fft.next_fast_len(2 * len(t), real=True)
+    size = fft.next_fast_len(len(t) + 1_200, real=True)
     spectrum = fft.rfft(pulses, size)
     frequencies = fft.rfftfreq(size, 1 / RATE_HZ)
-    tilt = 1 / (1 + (frequencies / 500.0) ** 1.2)
+    tilt = 1 / (1 + (frequencies / 900.0) ** 1.1)
     voiced: Array = fft.irfft(spectrum * tilt * _formants(frequencies, rng, tract), size)[: len(t)]
     voiced *= np.sin(np.pi * x) ** 0.5 / (np.std(voiced) + 1e-9)
     breath = burst(rng, 0.05, _consonant(rng)) * rng.uniform(0.0, 0.35)
@@ -53,32 +56,43 @@ def _consonant(rng: Rng) -> Array:
     return unit(1 / np.sqrt(1 + ((BIN_HZ - centre) / 1_200.0) ** 2))
 
 
-class _Speaker:
-    """One voice: pitch, tract, place, pace; talks in phrases with pauses. Its syllables are renewed one by one."""
+class _Voice:
+    """Three people who talk across one another, a few moments of them at hand, renewed one by one."""
 
     def __init__(self, rng: Rng) -> None:
         self._rng = rng
-        woman = rng.random() < 0.5
-        self._pitch_hz = rng.uniform(170, 240) if woman else rng.uniform(90, 145)
-        self._tract = rng.uniform(1.1, 1.2) if woman else rng.uniform(0.92, 1.05)
-        self._sides = panned(rng.uniform(-0.9, 0.9))
-        self._loud = glide(1.0, 0.35, rng.random())
-        self._words = [self._utter() for _ in range(6)]
-        self._left, self._next_s, self._pace_s = 0, rng.uniform(0, 1.5), rng.uniform(0.17, 0.26)
+        self._people = [(rng.uniform(170, 240), rng.uniform(1.1, 1.2)) for _ in range(2)]
+        self._people.append((rng.uniform(90, 145), rng.uniform(0.92, 1.05)))
+        self._words = [self._utter() for _ in range(_WORDS)]
 
     def _utter(self) -> Array:
-        return self._loud * _syllable(self._rng, self._pitch_hz, self._tract)
+        out = np.zeros(int(0.5 * RATE_HZ))
+        for pitch_hz, tract in self._people:
+            start, word = int(self._rng.integers(0, 8_000)), _syllable(self._rng, pitch_hz, tract)
+            out[start : start + len(word)] += word
+        return out
 
     def renew(self) -> None:
         """Forget one syllable and find another."""
-        self._words[int(self._rng.integers(0, len(self._words)))] = self._utter()
+        self._words[int(self._rng.integers(0, _WORDS))] = self._utter()
+
+    def word(self) -> Array:
+        return self._words[int(self._rng.integers(0, _WORDS))]
+
+
+class _Speaker:
+    """Somebody in the crowd: a voice, a place, a pace; talks in phrases with pauses."""
+
+    def __init__(self, rng: Rng, voice: _Voice) -> None:
+        self._rng, self._voice = rng, voice
+        self._sides = panned(rng.uniform(-0.9, 0.9)) * glide(0.8, 0.45, rng.random())
+        self._left, self._next_s, self._pace_s = 0, rng.uniform(0, 1.5), rng.uniform(0.17, 0.26)
 
     def talk(self, tape: Tape, now_s: float) -> None:
         """Lay every syllable that starts within the frame that begins at ``now_s``."""
         while self._next_s < now_s + FRAME_S:
             start = max(0, int((self._next_s - now_s) * RATE_HZ))
-            word = self._words[int(self._rng.integers(0, len(self._words)))]
-            tape.lay(start, word, np.exp(0.5 * self._rng.standard_normal()) * self._sides)
+            tape.lay(start, self._voice.word(), np.exp(0.3 * self._rng.standard_normal()) * self._sides)
             self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
             self._left -= 1
             if self._left <= 0:
@@ -87,25 +101,30 @@ class _Speaker:
 
 
 class Crowd:
-    """Murmur: few speakers in a near-by group at low intensity, a dense walla over a diffuse bed at high."""
+    """Murmur: some fifty people at low intensity, a hundred and fifty at high; the room between blurs what each of them says.
 
-    settle_s = 12.0
+    So many talk at once that the 4 Hz beat of single syllables averages out: nobody can be followed.
+    """
+
+    settle_s = 8.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("crowd")
         dense, far = ask["intensity"], ask["distance"]
-        self._speakers = [_Speaker(rng) for _ in range(round(lerp(16, 64, dense)))]
+        self._voices = [_Voice(rng) for _ in range(_VOICES)]
+        count = round(lerp(20, 70, dense))
+        self._speakers = [_Speaker(rng, self._voices[k % _VOICES]) for k in range(count)]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
-        self._bed = unit(band(200.0, 1_300.0, 2) * slope(-3.0, 400.0)) * lerp(0.15, 0.5, 0.6 * dense + 0.4 * far)
-        self._hall, self._near = Reverb(lerp(0.9, 1.5, far), 0.03), lerp(0.55, 0.1, far)
+        self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.3, 0.9, 0.6 * dense + 0.4 * far)
+        self._hall, self._near = Reverb(lerp(1.1, 1.7, far), 0.03), lerp(0.14, 0.02, far)
         self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 
     def frame(self) -> Array:
-        self._speakers[self._turn % len(self._speakers)].renew()
+        self._voices[self._turn % _VOICES].renew()
         self._turn += 1
         for speaker in self._speakers:
             speaker.talk(self._tape, self._clock_s)
         self._clock_s += FRAME_S
         dry = self._tape.frame()
-        murmur = np.exp(0.22 * self._murmur.frame())
+        murmur = np.exp(0.15 * self._murmur.frame())
         return self._noise.frame(murmur[:, None] * self._bed) + self._near * dry + self._hall.frame(dry.sum(axis=0))

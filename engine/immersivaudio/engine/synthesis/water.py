@@ -91,7 +91,7 @@ class _Wave:
 
     def __init__(self, rng: Rng, at_s: float, height: float, side: float) -> None:
         self.at_s, self.height, self.side = at_s, height, side
-        self._rise_s, self._wash_s = rng.uniform(1.4, 2.6), rng.uniform(2.2, 3.8)
+        self._rise_s, self._wash_s = rng.uniform(1.2, 2.2), rng.uniform(1.4, 2.4)
 
     def courses(self, now_s: Array) -> Array:
         """``[3, HOPS]``: swell, break and wash at these moments."""
@@ -119,12 +119,12 @@ class Sea:
         self._shapes = np.stack(
             [
                 unit(slope(-7.0, 90.0) * band(35.0, 900.0, 1)) * lerp(0.5, 1.1, force),
-                unit(slope(-3.7, 250.0) * band(70.0, 8_000.0, 1)) * lerp(0.55, 1.3, force),
-                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.25, 0.6, self._near),
+                unit(slope(-4.3, 300.0) * band(70.0, 8_000.0, 1)) * lerp(0.6, 1.4, force),
+                unit(slope(-2.0, 1_500.0) * band(600.0, 12_000.0, 1)) * lerp(0.2, 0.5, self._near),
             ]
         )
         self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.07, 0.13, force)
-        self._churn = Wander(rng, (0.1, 0.35, 1.2))
+        self._churn = Wander(rng, (0.15, 0.5, 1.6))
         self._clock_s, self._next_s = 0.0, -2 * self._period_s
         self._waves: list[_Wave] = []
 

@@ -64,7 +64,9 @@ class WindTrees:
         self._gusts = Gusts(rng, lerp(0.25, 0.4, force))
         self._crowns = [Gusts(rng, 0.45) for _ in range(4)]
         self._shiver = [Wander(rng, (0.045, 0.15)) for _ in range(4)]
-        centres = np.sort(glide(1_500.0, 2_300.0, force) * 2 ** (np.linspace(-0.7, 0.7, 4) + rng.uniform(-0.15, 0.15, 4)))
+        centres = np.sort(
+            glide(1_500.0, 2_300.0, force) * 2 ** (np.linspace(-0.7, 0.7, 4) + rng.uniform(-0.15, 0.15, 4))
+        )
         self._leaves = hump(centres, 0.85) * slope(-1.5, 800.0)
         self._sides = rng.uniform(-0.8, 0.8, 4)
         self._body = unit(slope(-6.0, 90.0) * band(40.0, 3_000.0, 1)) * lerp(0.10, 0.22, force)
