@@ -91,7 +91,7 @@ def _movement(measures: Sequence[Measure], offset: int, meter: int, rng: Rng) ->
         return Movement("phrase", (Block("A", offset, (count,), ("authentic",)),))
     odd = sum(measure.eighths != meter or measure.bars > 1 for measure in measures) / count
     tries = [(_cost(labels, hits, odd) + 2.5 * rng.random(), form, labels) for form, labels in _candidates(count)]
-    cost, form, labels = min(tries)
+    cost, form, labels = min(tries, default=(_NONE, "", ()))
     through, cuts = _through(hits)
     if through + 2.5 * rng.random() - 5.0 * odd < cost or cost >= _NONE:
         return Movement("through-composed", _blocks([("", length) for length in cuts], offset, "through-composed"))
@@ -110,10 +110,10 @@ def _candidates(count: int) -> list[tuple[str, Labels]]:
     for theme in (4, 6, 8, 12, 16):
         other = tuple(length for length in (2, 4, 6, 8, 12, 16) if theme / 2 <= length <= theme)
         if theme <= count <= theme + 6:
-            out.append(("period", (("A", (theme,)),)))
+            out.append(("phrase" if theme == 4 else "period", (("A", (theme,)),)))
         if 2.5 * theme <= count <= 3 * theme + 6:
             out.append(("ternary", (("A", (theme,)), ("B", other), ("A'", (theme,)))))
-        if theme in (4, 8):
+        if theme != 6:
             out += [("rondo", _rondo(theme, other, n)) for n in (2, 3, 4, 5) if _near(count, theme * (2 * n + 1), n)]
             out += [
                 ("theme and variations", _variations(theme, n))
@@ -192,7 +192,7 @@ def _blocks(plan: Sequence[tuple[str, int]], offset: int, form: str) -> tuple[Bl
         if form == "through-composed":
             label = _letter(index)
         lengths = _phrases(length)
-        out.append(Block(label, at, lengths, _cadences(label, len(lengths), form, last)))
+        out.append(Block(label, at, lengths, _cadences(label, lengths, form, last)))
         at += length
     return tuple(out)
 
@@ -212,12 +212,13 @@ def _phrases(length: int) -> tuple[int, ...]:
     return (*_phrases(half), *_phrases(length - half)) if half >= 4 and half != 6 else (half, length - half)
 
 
-def _cadences(label: str, count: int, form: str, last: bool) -> tuple[str, ...]:
+def _cadences(label: str, lengths: tuple[int, ...], form: str, last: bool) -> tuple[str, ...]:
     """How each phrase of a section closes."""
+    count, length = len(lengths), sum(lengths)
     if label in ("intro", "link"):
         return ("open",) * count
     if label == "coda":
-        return ("plagal",)
+        return ("plagal",) if length > 1 else ("held",)
     home = last or label[0] in "ATV" or form == "period"
     if form == "through-composed":
         home = last

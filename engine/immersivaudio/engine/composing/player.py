@@ -37,17 +37,17 @@ class Seat:
 
 _SEATS: Mapping[str, Seat] = MappingProxyType(
     {
-        "flute": Seat(0.12, -5.0, 0.45),
-        "violins": Seat(-0.3, -3.0, 0.5),
-        "strings": Seat(0.0, -8.5, 0.5),
-        "piano": Seat(-0.1, -1.0, 0.3),
-        "celesta": Seat(0.3, -5.0, 0.45),
-        "harp": Seat(0.4, -2.5, 0.4),
-        "low strings": Seat(0.28, -5.5, 0.35),
-        "bass": Seat(0.1, -2.0, 0.15),
-        "drum": Seat(0.0, -3.0, 0.4),
-        "shaker": Seat(0.45, -9.0, 0.2),
-        "cymbal": Seat(-0.35, -8.0, 0.4),
+        "flute": Seat(0.12, -1.5, 0.45),
+        "violins": Seat(-0.3, -0.5, 0.5),
+        "strings": Seat(0.0, -9.5, 0.5),
+        "piano": Seat(-0.1, -6.0, 0.3),
+        "celesta": Seat(0.3, -4.0, 0.45),
+        "harp": Seat(0.4, -8.0, 0.4),
+        "low strings": Seat(0.28, -0.5, 0.35),
+        "bass": Seat(0.1, -2.5, 0.15),
+        "drum": Seat(0.0, -4.0, 0.4),
+        "shaker": Seat(0.45, 4.0, 0.2),
+        "cymbal": Seat(-0.35, 0.0, 0.4),
     }
 )
 

@@ -76,7 +76,7 @@ class Bar:
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """Bars ``first_bar`` to ``first_bar + bars - 1``; ``measures`` is its length as the theme counts (a measure is one
-    bar, or several short ones between close cuts). ``cadence``: half, authentic, plagal or open."""
+    bar, or several short ones between close cuts). ``cadence``: half, authentic, plagal, held (the tonic goes on) or open."""
 
     first_bar: int
     bars: int

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from immersivaudio.engine.composing.tone import Tone
 from immersivaudio.engine.composing.voicing import Voiced
 from immersivaudio.engine.synthesis.frame import Rng, lerp
 
+# Two strokes of one pitch closer than this, in eighths, are one.
+_LEAST = 0.05
 _BARE = ("intro", "link", "coda")
 # Bass rhythms in eighths of a usual measure, from calm to driving.
 _PULSES = {8: ((8,), (4, 4), (3, 3, 2), (2, 2, 2, 2)), 6: ((6,), (4, 2), (2, 2, 2), (2, 2, 2))}
@@ -62,7 +64,22 @@ def orchestrated(
         out += _figure(voiced, scene, tone, following is None)
         out += _strokes(voiced, scene, tone, rng, following is None)
     end = final.at + final.eighths
-    return sorted((note for note in out if note.at < end), key=lambda note: (note.at, note.instrument, note.pitch))
+    return _untangled(note for note in out if note.at < end)
+
+
+def _untangled(notes: Iterable[Played]) -> list[Played]:
+    """In order of time; an instrument that plays a pitch again lets go of it first, and plays it once at a time."""
+    out: list[Played] = []
+    last: dict[tuple[str, int], int] = {}
+    for note in sorted(notes, key=lambda note: (note.at, note.instrument, note.pitch, -note.loud)):
+        before = last.get((note.instrument, note.pitch))
+        if before is not None and out[before].at + _LEAST > note.at:
+            continue
+        if before is not None and out[before].at + out[before].length > note.at:
+            out[before] = replace(out[before], length=note.at - out[before].at)
+        last[note.instrument, note.pitch] = len(out)
+        out.append(note)
+    return out
 
 
 def _scenes(plan: Sequence[Movement], tone: Tone) -> Iterator[Scene]:
@@ -77,7 +94,7 @@ def _scenes(plan: Sequence[Movement], tone: Tone) -> Iterator[Scene]:
 def _scene(block: Block, place: float, opening: bool, tone: Tone, rng: Rng) -> Scene:
     """The piece grows towards its last section; contrasting sections step back."""
     bare = block.label in _BARE
-    level = 0.42 if bare else lerp(0.5, 0.85, place)
+    level = {"coda": 0.68, "link": 0.5, "intro": 0.42}.get(block.label, lerp(0.5, 0.85, place))
     letter = block.label[0]
     away = not bare and letter not in "AT"
     if away and letter != "V":

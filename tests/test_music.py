@@ -1,0 +1,453 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Composed music, heard by an analyser of its own: it knows nothing but the MIDI bytes, the declared form and samples."""
+
+from __future__ import annotations
+
+import random
+import struct
+from bisect import bisect_right
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyloudnorm
+import pytest
+
+from immersivaudio.engine import composing, conform, media
+from immersivaudio.engine.composing import Score, Section
+from immersivaudio.engine.composing.player import played
+from immersivaudio.engine.cue import Cue, Span, Stem
+from immersivaudio.engine.errors import MediaError
+from immersivaudio.engine.performers import Brief
+from immersivaudio.engine.performers.music import create, score_of
+
+RATE = 48_000
+TIMELINES = Path(__file__).parents[2] / "shared" / "media" / "timelines"
+# General MIDI program -> what the instrument of that name can play (Adler, The Study of Orchestration).
+RANGES = {
+    73: (60, 96),
+    48: (55, 103),
+    49: (36, 96),
+    0: (21, 108),
+    8: (60, 108),
+    46: (24, 103),
+    43: (28, 67),
+    32: (28, 67),
+}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A note as the file has it, in ticks; program -1 is percussion."""
+
+    start: int
+    end: int
+    pitch: int
+    velocity: int
+    program: int
+
+
+@dataclass(frozen=True)
+class Midi:
+    """A file read back: notes, tempo changes (tick, microseconds a quarter), signatures (tick, eighths), markers."""
+
+    division: int
+    notes: tuple[Heard, ...]
+    tempi: tuple[tuple[int, int], ...]
+    signatures: tuple[tuple[int, int], ...]
+    markers: tuple[tuple[int, str], ...]
+    end: int
+
+    def seconds(self, tick: float) -> float:
+        total = 0.0
+        for (at, micro), (until, _) in pairwise([*self.tempi, (self.end + 1, 0)]):
+            if tick > at:
+                total += (min(tick, until) - at) * micro / self.division / 1e6
+        return total
+
+    def bar_lines(self) -> list[int]:
+        lines, at, eighth = [], 0, self.division // 2
+        while at < self.end:
+            lines.append(at)
+            which = bisect_right([tick for tick, _ in self.signatures], at) - 1
+            at += self.signatures[which][1] * eighth
+        return lines
+
+
+def number(data: bytes, at: int) -> tuple[int, int]:
+    value = 0
+    while True:
+        value = value << 7 | data[at] & 0x7F
+        at += 1
+        if not data[at - 1] & 0x80:
+            return value, at
+
+
+def parsed(data: bytes) -> Midi:
+    """A reader of Standard MIDI Files that shares nothing with the writer."""
+    kind, size, form, tracks, division = struct.unpack(">4sIHHH", data[:14])
+    assert (kind, size, form) == (b"MThd", 6, 1)
+    at, notes, tempi, signatures, markers, end = 14, [], [], [], [], 0
+    for _ in range(tracks):
+        assert data[at : at + 4] == b"MTrk"
+        stop = at + 8 + struct.unpack(">I", data[at + 4 : at + 8])[0]
+        at, tick, program, sounding = at + 8, 0, -1, {}
+        while at < stop:
+            gap, at = number(data, at)
+            tick, status = tick + gap, data[at]
+            assert status & 0x80, "the writer uses no running status"
+            if status == 0xFF:
+                length, body = number(data, at + 2)
+                content, what = data[body : body + length], data[at + 1]
+                at = body + length
+                if what == 0x51:
+                    tempi.append((tick, int.from_bytes(content, "big")))
+                elif what == 0x58:
+                    signatures.append((tick, content[0] * 8 >> content[1]))
+                elif what == 0x06:
+                    markers.append((tick, content.decode()))
+                elif what == 0x2F:
+                    end = max(end, tick)
+            elif status >> 4 == 0xC:
+                program, at = data[at + 1], at + 2
+            else:
+                key = data[at + 1]
+                if status >> 4 == 0x9 and data[at + 2]:
+                    assert key not in sounding, "a note starts while the same note of the same instrument sounds"
+                    sounding[key] = (tick, data[at + 2])
+                else:
+                    start, velocity = sounding.pop(key)
+                    notes.append(Heard(start, tick, key, velocity, program))
+                at += 3
+        assert at == stop
+        assert not sounding
+    return Midi(division, tuple(notes), tuple(tempi), tuple(signatures), tuple(markers), end)
+
+
+def read_back(score: Score, folder: Path) -> Midi:
+    return parsed(score.to_midi(folder / "piece.mid").read_bytes())
+
+
+def pieces() -> list[Score]:
+    """Pieces of many lengths, tones and cuts."""
+    made = []
+    for seed in range(56):
+        dice = random.Random(seed)
+        length_s = dice.choice([6, 15, 30, 50, 80, 130]) * dice.uniform(0.8, 1.3)
+        hits_s = sorted(dice.uniform(0, length_s) for _ in range(dice.choice([0, 0, 2, 4, 9, 20])))
+        made.append(composing.compose(length_s, hits_s, dice.random(), dice.random(), seed))
+    return made
+
+
+PIECES = pieces()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Score, Midi]]:
+    folder = tmp_path_factory.mktemp("music")
+    return [(score, read_back(score, folder)) for score in PIECES]
+
+
+def slices(midi: Midi) -> list[tuple[int, int, int]]:
+    """The outer voices: lowest and highest sounding pitch at every onset."""
+    pitched = [note for note in midi.notes if note.program >= 0]
+    out = []
+    for tick in sorted({note.start for note in pitched}):
+        sounding = [note.pitch for note in pitched if note.start <= tick < note.end]
+        out.append((tick, min(sounding), max(sounding)))
+    return out
+
+
+def top_line(midi: Midi, start: int, end: int) -> list[tuple[int, int]]:
+    """The highest voice between two ticks, repetitions left out: (ticks from the start, pitch)."""
+    line: list[tuple[int, int]] = []
+    for tick, _, high in slices(midi):
+        if start <= tick < end and (not line or line[-1][1] != high):
+            line.append((tick - start, high))
+    return line
+
+
+def extent(midi: Midi, section: Section) -> tuple[int, int]:
+    lines = [*midi.bar_lines(), midi.end]
+    return lines[section.first_bar], lines[section.first_bar + section.bars]
+
+
+def shapes(score: Score, section: Section) -> list[int]:
+    return [bar.eighths for bar in score.bars[section.first_bar : section.first_bar + section.bars]]
+
+
+def test_the_file_says_what_the_score_says(corpus: list[tuple[Score, Midi]]) -> None:
+    for score, midi in corpus:
+        assert len(midi.notes) == len(score.notes)
+        lines = midi.bar_lines()
+        assert len(lines) == len(score.bars)
+        assert max(abs(midi.seconds(tick) - bar.start_s) for tick, bar in zip(lines, score.bars, strict=True)) < 0.002
+        assert midi.seconds(midi.end) == pytest.approx(score.length_s, abs=0.002)
+        assert [text for _, text in midi.markers] == [section.label for section in score.sections]
+
+
+def test_every_form_is_chosen_for_some_piece() -> None:
+    forms = {form for score in PIECES for form in score.form.split(", ")}
+    assert forms >= {"period", "ternary", "rondo", "theme and variations", "through-composed"}
+
+
+def test_sections_and_phrases_fill_the_piece_without_gap() -> None:
+    for score in PIECES:
+        phrases = [phrase for section in score.sections for phrase in section.phrases]
+        assert [phrase.first_bar for phrase in phrases] == [
+            sum(before.bars for before in phrases[:index]) for index in range(len(phrases))
+        ]
+        assert sum(phrase.bars for phrase in phrases) == len(score.bars)
+        themes = [p for s in score.sections if s.label not in ("intro", "link", "coda") for p in s.phrases]
+        assert all(1 <= phrase.measures <= 8 for phrase in themes)
+        if len(themes) > 4:
+            assert np.median([phrase.measures for phrase in themes]) in (2, 3, 4, 5, 6)
+
+
+def test_the_labels_are_those_of_the_form() -> None:
+    for score in PIECES:
+        labels = [section.label for section in score.sections if section.label not in ("intro", "link", "coda")]
+        match score.form:
+            case "phrase":
+                assert labels == ["A"] and max(len(section.phrases) for section in score.sections) == 1
+            case "period":
+                assert labels == ["A"] and max(len(section.phrases) for section in score.sections) >= 2
+            case "ternary":
+                assert labels == ["A", "B", "A'"]
+            case "rondo":
+                assert set(labels[::2]) == {"A"} and len(set(labels[1::2])) == len(labels) // 2
+                assert len(labels) % 2 == 1 and len(labels) >= 5
+            case "theme and variations":
+                assert labels == ["T", *(f"V{n + 1}" for n in range(len(labels) - 1))] and len(labels) >= 3
+            case "through-composed":
+                assert len(set(labels)) == len(labels)
+
+
+def test_what_returns_is_the_same_and_what_contrasts_is_not(corpus: list[tuple[Score, Midi]]) -> None:
+    same = other = 0
+    for score, midi in corpus:
+        if score.form != "rondo":
+            continue
+        first, *returns = [section for section in score.sections if section.label == "A"]
+        theme = top_line(midi, *extent(midi, first))
+        for section in returns:
+            if shapes(score, section) == shapes(score, first):
+                assert top_line(midi, *extent(midi, section)) == theme
+                same += 1
+        for section in score.sections:
+            if section.label in "BCDE":
+                assert top_line(midi, *extent(midi, section)) != theme
+                other += 1
+    assert same >= 8
+    assert other >= 8
+
+
+def on_strong_beats(midi: Midi, score: Score, section: Section) -> list[int]:
+    """Pitch class of the top voice on each bar line of a section."""
+    found = {tick: high % 12 for tick, _, high in slices(midi)}
+    lines = midi.bar_lines()
+    return [
+        found[lines[bar]] for bar in range(section.first_bar, section.first_bar + section.bars) if lines[bar] in found
+    ]
+
+
+def test_varied_sections_keep_the_bones_of_the_theme(corpus: list[tuple[Score, Midi]]) -> None:
+    kept, changed = [], 0
+    for score, midi in corpus:
+        themes = {s.label: s for s in score.sections}
+        for section in score.sections:
+            model = themes.get("A" if section.label == "A'" else "T" if section.label[0] == "V" else "")
+            if model is None or shapes(score, model) != shapes(score, section):
+                continue
+            pairs = zip(on_strong_beats(midi, score, model), on_strong_beats(midi, score, section), strict=True)
+            kept.append(np.mean([min((a - b) % 12, (b - a) % 12) <= 1 for a, b in pairs]))
+            changed += top_line(midi, *extent(midi, model)) != top_line(midi, *extent(midi, section))
+    assert len(kept) >= 10
+    assert np.mean(kept) > 0.9
+    assert changed > len(kept) / 3
+
+
+def test_a_period_is_asked_and_answered(corpus: list[tuple[Score, Midi]]) -> None:
+    seen = 0
+    for score, midi in corpus:
+        section = next((s for s in score.sections if s.label == "A"), None)
+        if section is None or [phrase.cadence for phrase in section.phrases[:2]] != ["half", "authentic"]:
+            continue
+        ask, answer = section.phrases[:2]
+        lines = midi.bar_lines()
+        bass = {tick: low % 12 for tick, low, _ in slices(midi)}
+        # The half cadence stands on the dominant: its root, or its third in the bass.
+        assert (bass[lines[ask.first_bar + ask.bars - 1]] - score.tonic) % 12 in (7, 11, 2)
+        if (
+            ask.measures == answer.measures
+            and ask.bars == answer.bars
+            and score.bars[ask.first_bar].eighths == score.bars[answer.first_bar].eighths
+        ):
+            first = top_line(midi, lines[ask.first_bar], lines[ask.first_bar + 1])
+            assert top_line(midi, lines[answer.first_bar], lines[answer.first_bar + 1]) == first
+        seen += 1
+    assert seen >= 5
+
+
+def test_the_tempo_stays_within_eight_per_cent(corpus: list[tuple[Score, Midi]]) -> None:
+    for score, midi in corpus:
+        bpm = [6e7 / micro for _, micro in midi.tempi]
+        assert max(abs(value / score.wanted_bpm - 1) for value in bpm) <= 0.0801
+
+
+def test_outer_voices_move_without_parallel_fifths_and_octaves(corpus: list[tuple[Score, Midi]]) -> None:
+    faults = 0
+    for _, midi in corpus:
+        for (_, low, high), (_, low_after, high_after) in pairwise(slices(midi)):
+            interval = (high - low) % 12
+            moved = low != low_after and high != high_after
+            faults += moved and interval in (0, 7) and (high_after - low_after) % 12 == interval
+    assert faults == 0
+
+
+def test_nobody_plays_beyond_the_instrument(corpus: list[tuple[Score, Midi]]) -> None:
+    for _, midi in corpus:
+        for note in midi.notes:
+            low, high = RANGES.get(note.program, (35, 81))
+            assert low <= note.pitch <= high
+
+
+def test_leading_tones_of_the_melody_go_home(corpus: list[tuple[Score, Midi]]) -> None:
+    """At a close the top voice never leaves the leading tone but for the tonic."""
+    closes = 0
+    for score, midi in corpus:
+        lines = midi.bar_lines()
+        voices = slices(midi)
+        for phrase in (p for s in score.sections for p in s.phrases if p.cadence == "authentic" and p.bars > 1):
+            close = lines[phrase.first_bar + phrase.bars - 1]
+            before = [high for tick, _, high in voices if tick < close]
+            after = [high for tick, _, high in voices if tick >= close]
+            if before and (before[-1] - score.tonic) % 12 == 11:
+                assert after[0] - before[-1] == 1
+            closes += 1
+    assert closes > 30
+
+
+def test_it_ends_on_the_tonic_at_the_last_moment(corpus: list[tuple[Score, Midi]]) -> None:
+    for score, midi in corpus:
+        last = [note for note in midi.notes if note.program >= 0 and note.end >= midi.end - 1]
+        assert min(last, key=lambda note: note.pitch).pitch % 12 == score.tonic
+        assert max(last, key=lambda note: note.pitch).pitch % 12 == score.tonic
+        third = {(note.pitch - score.tonic) % 12 for note in last} & {3, 4}
+        assert len(third) <= 1
+
+
+def test_velocities_breathe(corpus: list[tuple[Score, Midi]]) -> None:
+    for _, midi in corpus:
+        if len(midi.notes) > 60:
+            assert len({note.velocity for note in midi.notes}) >= 8
+
+
+def unknown(path: Path) -> media.Probe:
+    raise MediaError(f"{path} is not here.", "")
+
+
+def cuts_of(path: Path) -> tuple[float, list[float]]:
+    """Length and cuts of a timeline: where its clips of picture begin, near doubles once."""
+    _, edit = conform.read(path, prober=unknown)
+    starts = sorted({float(clip.record.start_s) for clip in edit.clips if clip.kind == "video" and clip.enabled})
+    return float(edit.duration_s), [start for start in starts if start > 0]
+
+
+@pytest.mark.skipif(not TIMELINES.is_dir(), reason="the shared timelines are not here")
+@pytest.mark.parametrize(("energy", "warmth"), [(0.15, 0.8), (0.5, 0.5), (0.9, 0.2)])
+def test_real_cuts_meet_bar_lines(energy: float, warmth: float, tmp_path: Path) -> None:
+    met = asked = 0
+    for path in sorted(TIMELINES.iterdir()):
+        length_s, cuts = cuts_of(path)
+        score = composing.compose(length_s, cuts, energy, warmth, seed=11)
+        midi = read_back(score, tmp_path)
+        lines = [midi.seconds(tick) for tick in midi.bar_lines()]
+        met += sum(min(abs(line - cut) for line in lines) <= 0.020 for cut in cuts)
+        asked += len(cuts)
+        assert max(abs(6e7 / micro / score.wanted_bpm - 1) for _, micro in midi.tempi) <= 0.0801
+    assert asked > 100
+    assert met / asked >= 0.9
+
+
+def test_even_cuts_all_meet_bar_lines() -> None:
+    score = composing.compose(40.0, [7.3, 15.01, 22.2, 31.9], 0.5, 0.5, seed=3)
+    for cut in score.hits_s:
+        assert min(abs(bar.start_s - cut) for bar in score.bars) <= 0.020
+
+
+@pytest.mark.parametrize("length_s", [0.02, 0.3, 0.9, 1.7, 3.3])
+def test_the_shortest_cues_are_composed_too(length_s: float) -> None:
+    score = composing.compose(length_s, [length_s / 2], 0.5, 0.5, seed=1)
+    assert score.bars[-1].end_s == pytest.approx(length_s)
+    assert score.notes
+    assert all(note.start_s >= 0 and note.start_s + note.duration_s <= length_s + 1e-6 for note in score.notes)
+
+
+def test_speech_leaves_only_held_strings() -> None:
+    free = composing.compose(30.0, [], 0.6, 0.5, seed=4)
+    quiet = composing.compose(30.0, [], 0.6, 0.5, seed=4, quiet_s=[(10.0, 20.0)])
+    inside = {note.instrument for note in quiet.notes if 10 <= note.start_s < 20}
+    assert inside
+    assert inside <= {"strings", "low strings"}
+    assert [n for n in free.notes if not 10 <= n.start_s < 20] == [n for n in quiet.notes if not 10 <= n.start_s < 20]
+
+
+def cue_of(length_s: Fraction, seed: int = 7, energy: float = 0.5, sync_s: tuple[Fraction, ...] = ()) -> Cue:
+    span = Span(Fraction(10), length_s)
+    return Cue("m", Stem.MUSIC, span, "music", sync_s=sync_s, params={"energy": energy, "warmth": 0.6}, seed=seed)
+
+
+def audio_of(cue: Cue) -> np.ndarray:
+    samples = round(cue.span.duration_s * RATE)
+    return np.concatenate(list(create().perform(Brief(cue, samples))), axis=1)
+
+
+@pytest.mark.parametrize(("length_s", "energy"), [(Fraction(41, 3), 0.1), (Fraction(22), 0.5), (Fraction(35), 0.95)])
+def test_sound_has_its_length_and_level_and_sounds_to_the_end(length_s: Fraction, energy: float) -> None:
+    wave = audio_of(cue_of(length_s, energy=energy, sync_s=(Fraction(14), Fraction(17))))
+    assert wave.shape == (2, round(length_s * RATE))
+    assert pyloudnorm.Meter(RATE).integrated_loudness(wave.T) == pytest.approx(-26.0, abs=1.0)
+    assert np.max(np.abs(wave)) < 0.9
+    assert abs(float(wave.mean())) < 1e-3
+    level = np.sqrt(np.mean(wave[:, -RATE // 4 :] ** 2))
+    chord = np.sqrt(np.mean(wave[:, -RATE:] ** 2))
+    assert level > chord * 10 ** (-6 / 20), "the last chord fades before the picture ends"
+    assert level > np.sqrt(np.mean(wave**2)) * 10 ** (-9 / 20)
+    assert np.max(np.abs(wave[:, -8:])) < 0.01, "it ends with a click"
+
+
+def test_a_long_piece_keeps_the_level_found_in_excerpts() -> None:
+    wave = audio_of(cue_of(Fraction(125), energy=0.3))
+    assert pyloudnorm.Meter(RATE).integrated_loudness(wave.T) == pytest.approx(-26.0, abs=1.0)
+
+
+def test_the_same_seed_is_the_same_music_and_another_is_not() -> None:
+    first, again, other = (audio_of(cue_of(Fraction(6), seed=seed)) for seed in (7, 7, 8))
+    assert first.tobytes() == again.tobytes()
+    assert np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0.5
+    assert (
+        score_of(cue_of(Fraction(6), seed=7), 6 * RATE).notes != score_of(cue_of(Fraction(6), seed=8), 6 * RATE).notes
+    )
+
+
+def test_an_attack_is_heard_on_the_cut() -> None:
+    cue = cue_of(Fraction(12), energy=0.6, sync_s=(Fraction(16),))
+    wave = np.abs(audio_of(cue)).sum(axis=0)
+    before, after = (float(np.sqrt(np.mean(wave[at : at + RATE // 8] ** 2))) for at in (RATE * 6 - RATE // 6, RATE * 6))
+    assert after > 1.25 * before
+
+
+def test_stems_by_group_add_up_to_the_whole() -> None:
+    score = composing.compose(4.0, [2.0], 0.7, 0.5, seed=2)
+    whole = np.concatenate([f for f in played(score, 4 * RATE) if f is not None], axis=1)
+    groups = {made.group for made in composing.INSTRUMENTS.values()}
+    parts = [np.concatenate([f for f in played(score, 4 * RATE, {g}) if f is not None], axis=1) for g in groups]
+    assert np.max(np.abs(sum(parts) - whole)) < 1e-4
+
+
+def test_only_music_is_performed() -> None:
+    assert create().fitness(cue_of(Fraction(2))) > 0
+    assert create().fitness(Cue("w", Stem.AMBIENCE, Span(Fraction(0), Fraction(2)), "wind")) == 0
