@@ -15,6 +15,7 @@ from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.places import AIR, STRUCK_WORDS, named
+from immersivaudio.engine.things import HEARD_MATERIALS
 from immersivaudio.engine.witness import Testimony, hear
 
 _LEAD_S = Fraction(1, 20)
@@ -31,6 +32,8 @@ _STEPS_AT_LEAST = 4
 _WATERY = ("waterside", "shore", "underwater")
 _HEARD_ALONE = 0.5
 _NEAR_MOVEMENT = 0.1
+_CLASS_FROM = 0.3
+_BALL = ("impact.soft", "it is a ball that is struck")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,10 @@ def contacts(view: View, scenes: Sequence[Scene], least_strength: float, descrip
     walks, single = _walks(hits)
     for walk in walks:
         yield _steps(walk, description)
-    materials = _materials(single, description)
+    materials = _materials(view, single, description)
     for hit in single:
-        yield _blow(hit, *materials[hit.scene.span.start_s])
+        ball = hit.sighting.values.get("kind") == "ball"
+        yield _blow(hit, *(_BALL if ball else materials[hit.scene.span.start_s]))
 
 
 def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
@@ -249,25 +253,35 @@ def _blow(hit: _Hit, sound: str, material: str) -> Draft:
     )
 
 
-def _materials(hits: Sequence[_Hit], description: str) -> dict[Fraction, tuple[str, str]]:
+def _materials(view: View, hits: Sequence[_Hit], description: str) -> dict[Fraction, tuple[str, str]]:
     """One material a scene, and why: your words, what glows, what the recording says, or a guess from the place."""
     groups: dict[Fraction, list[_Hit]] = defaultdict(list)
     for hit in hits:
         groups[hit.scene.span.start_s].append(hit)
-    return {start: _material(group, description) for start, group in groups.items()}
+    return {start: _material(view, group, description) for start, group in groups.items()}
 
 
-def _material(hits: Sequence[_Hit], description: str) -> tuple[str, str]:
+def _material(view: View, hits: Sequence[_Hit], description: str) -> tuple[str, str]:
     scene = hits[0].scene
     for sound in named(description, STRUCK_WORDS):
         if sound.startswith("impact"):
             return sound, "the material follows your description"
     if len(hits) >= 2 and scene.look.sees("fire") >= 0.2:
         return "impact.metal", "something glows where it is struck, so the material is taken for hot metal"
+    named_class = _class_material(view, scene.span)
+    if named_class is not None:
+        kind, material = str(named_class.values["kind"]), HEARD_MATERIALS[str(named_class.values["kind"])]
+        return material, f"{kind} is heard in the recording ({named_class.confidence:.2f}), which names the material"
     heard = _heard_material([hit.onset for hit in hits if hit.onset is not None])
     if heard:
         return heard, f"its recorded sound makes {heard.split('.')[1]} the best guess for the material"
     return scene.setting.struck, f"the material is a guess from the place ({scene.setting.words})"
+
+
+def _class_material(view: View, span: Span) -> Sighting | None:
+    """The surest class in the recording that names a material."""
+    rows = [row for row, _ in view.within("heard", span) if row.values.get("kind") in HEARD_MATERIALS]
+    return max((row for row in rows if row.confidence >= _CLASS_FROM), key=lambda row: row.confidence, default=None)
 
 
 def _heard_material(onsets: Sequence[Sighting]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span
-from immersivaudio.engine.places import AIR, KINDS, SETTINGS, WORDS, Setting, named
+from immersivaudio.engine.places import AIR, KINDS, OPEN, SETTINGS, WORDS, Setting, named
 
 _SEEN_SHARE = 0.1
 _GRAIN_S = 1e-6
@@ -285,6 +285,8 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     elif look.sees("unknown") > look.sees(best.main):
         doubt = doubt or f"most of the picture could not be told, and only some of it looks like {best.words}"
         confidence *= 0.7
+    if (score <= 0 or confidence < _CLEAR) and look.sees(OPEN.main) >= _CLEAR:
+        return OPEN, look.sees(OPEN.main), doubt or "nothing tells more than that it is out of doors"
     if score <= 0 or confidence < 0.25:
         return AIR, max(look.sees("unknown"), 0.3), doubt or "nothing tells what place it is"
     return best, confidence, doubt

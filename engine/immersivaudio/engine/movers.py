@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
@@ -13,12 +14,12 @@ from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, 
 from immersivaudio.engine.places import STRUCK_WORDS, named
 from immersivaudio.engine.sounds import stable_seed
 from immersivaudio.engine.things import VEHICLES, WALKERS
+from immersivaudio.engine.tracks import path_of
 
 _LEAST = 0.35
 _CROSSES, _LEAST_WAY, _LEAST_SPEED = 0.35, 0.12, 0.05
 _LEAD_SHARE, _LEAD_MOST_S = Fraction(35, 100), Fraction(5, 2)
 _WALKS, _RUNS, _SHIFTS, _SHIFT_TIME = 0.3, 1.3, 0.08, 0.4
-_FEET_IN_VIEW = 0.97
 _MANY = 6.0
 _STEP_TAIL_S = Fraction(2, 5)
 _GROUNDS = {"green": "footstep.grass", "earth": "footstep.gravel", "grey": "footstep.hard"}
@@ -42,8 +43,13 @@ def _is_same(row: Sighting, other: Sighting) -> bool:
 
 
 def _way(row: Sighting) -> float:
-    across, down = (number(row.values, f"to_{axis}") - number(row.values, f"from_{axis}") for axis in "xy")
-    return max(abs(across), abs(down) * 9 / 16)
+    """How far it goes, in frame widths; what goes away from us or comes nearer goes as well, a third of a frame when
+    its distance is doubled or halved."""
+    points = path_of(row)
+    xs, ys, areas = zip(*(point[1:] for point in points), strict=True)
+    nearer = math.log2(max(1e-5, *areas) / max(1e-5, min(areas))) / 2
+    depth = min(nearer, 1.5) / 3 if number(row.values, "moving") >= 0.3 else 0.0
+    return max(max(xs) - min(xs), (max(ys) - min(ys)) * 9 / 16, depth)
 
 
 def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
@@ -52,7 +58,8 @@ def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
     crossing = min(1.0, _way(row) / _CROSSES)
     speed = number(row.values, "speed")
     clear = min(1.0, 1.2 * steadiness(view, row.span)) * min(1.0, speed / _LEAST_SPEED)
-    lead = min(_LEAD_MOST_S, row.span.duration_s * _LEAD_SHARE)
+    farther = 2 if sound == "passby.aircraft" else 1
+    lead = farther * min(_LEAD_MOST_S, row.span.duration_s * _LEAD_SHARE)
     start = max(Fraction(0), row.span.start_s - lead)
     closest = max(Fraction(0), Fraction(number(row.values, "closest_s", float(row.span.start_s))) - start)
     away = _away_m(row, metres)
@@ -91,7 +98,8 @@ def _away_m(row: Sighting, metres: float) -> float:
 
 
 def walkers(view: View, scenes: Sequence[Scene], description: str, taken: Sequence[Span]) -> Iterator[Draft]:
-    """Drafts of steps: of everybody who walks by, and of many feet at once where a crowd is on its way."""
+    """Drafts of steps: of everybody who walks by, and of many feet at once where a crowd is on its way; none in
+    ``taken``, where steps are known one by one."""
     rows = [row for row in view.all("object") if row.values.get("kind") in WALKERS and row.confidence >= _LEAST]
     crowd = [row for row in rows if number(row.values, "count") >= _MANY and number(row.values, "moving") >= 0.4]
     for scene in scenes:
@@ -111,7 +119,7 @@ def walkers(view: View, scenes: Sequence[Scene], description: str, taken: Sequen
 def _steps(view: View, row: Sighting, scene: Scene, description: str) -> Draft | None:
     kind, pace, moving = str(row.values["kind"]), number(row.values, "pace"), number(row.values, "moving")
     crosses = _way(row) >= _CROSSES
-    feet = row.box is not None and row.box[1] + row.box[3] < _FEET_IN_VIEW
+    feet = row.values.get("ground", "") != ""
     if moving < _SHIFT_TIME or pace < _SHIFTS or not (crosses or feet):
         return None
     walks = pace >= _WALKS or crosses

@@ -136,6 +136,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )  # fmt: skip
 
+OPEN = SETTINGS[-1]
 AIR = Setting(
     "air", "no place that could be told", "unknown", {}, (Layer("room", -2.0, {"intensity": 0.4, "distance": 0.5}),)
 )

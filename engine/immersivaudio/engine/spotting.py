@@ -55,7 +55,7 @@ _USUAL = SpotOptions()
 
 def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUAL) -> CueSheet:
     """The cue sheet of ``edit``. Every span of ``sightings`` is on the record clock."""
-    view = View.of(edit, weigh(sightings))
+    view = View.of(edit, weigh(edit, sightings))
     places = scenes(view, options.description)
     speech = speech_spans(view)
     drafts = [*_drafts(view, places, options)]
@@ -96,7 +96,7 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         taken = [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar]
         walks = [draft.span for draft in blows if draft.sound.startswith("footstep")]
         steps = walkers(view, places, options.description, walks)
-        yield from (_unless_heard(draft, stays) for draft in steps)
+        yield from (_unless_recorded(_unless_heard(draft, stays), heard) for draft in steps)
         yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)
     if options.music:
         yield from _music(view, places, heard)
@@ -108,6 +108,13 @@ def _unless_heard(draft: Draft, stays: Sequence[Sighting]) -> Draft:
     if not known:
         return draft
     return replace(draft, confidence=draft.confidence * 0.3, why=f"{draft.why[:-1]}; but {known}.")
+
+
+def _unless_recorded(draft: Draft, heard: str) -> Draft:
+    """Steps that nobody saw one by one are doubted where the recording stays: it would have them."""
+    if heard not in _ROOM_FOR_ORIGINAL:
+        return draft
+    return replace(draft, confidence=draft.confidence * 0.4, why=f"{draft.why[:-1]}; but the recording stays.")
 
 
 def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Reading what the object watcher says of a thing's way: its path, and where it was at a moment of the record clock."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from immersivaudio.engine.cue import Sighting
+from immersivaudio.engine.looks import number
+
+_CROSSES = 0.35
+
+
+def path_of(thing: Sighting) -> list[tuple[float, float, float, float]]:
+    """The path of a followed thing: (share of its span, centre x, centre y, area), in order of time."""
+    try:
+        points = [_point(text) for text in str(thing.values.get("path", "")).split()]
+    except ValueError:
+        points = []
+    if points:
+        return points
+    size = number(thing.values, "size", 0.05)
+    return [
+        (at, number(thing.values, f"{end}_x", 0.5), number(thing.values, f"{end}_y", 0.5), size)
+        for at, end in ((0.0, "from"), (1.0, "to"))
+    ]
+
+
+def _point(text: str) -> tuple[float, float, float, float]:
+    share, _, place = text.partition(":")
+    at, x, y, area = (min(1.0, max(0.0, float(part))) for part in (share, *place.split(",")))
+    return at, x, y, area
+
+
+def box_at(thing: Sighting, at_s: Fraction) -> tuple[float, float, float, float]:
+    """Where a followed thing is at a moment of the record clock, told from its path; its shape is that of its box."""
+    left, top, width, height = thing.box or (0.0, 0.0, 0.0, 0.0)
+    if width * height <= 0 or thing.span.duration_s == 0 or "path" not in thing.values:
+        return left, top, width, height
+    points = path_of(thing)
+    share = float((at_s - thing.span.start_s) / thing.span.duration_s)
+    after = next((index for index, point in enumerate(points) if point[0] >= share), len(points) - 1)
+    before = points[max(0, after - 1)]
+    part = min(1.0, max(0.0, (share - before[0]) / max(1e-6, points[after][0] - before[0])))
+    x, y, area = (a + part * (b - a) for a, b in zip(before[1:], points[after][1:], strict=True))
+    scale = (max(0.0, area) / (width * height)) ** 0.5
+    return x - width * scale / 2, y - height * scale / 2, width * scale, height * scale
+
+
+def holds(thing: Sighting, point: tuple[float, float], at_s: Fraction, reach: float = 0.0, lower: float = 1.0) -> bool:
+    """Whether a point (x, y) lies in the thing's box of that moment, made ``reach`` larger, and not below its share
+    ``lower``."""
+    if thing.box is None:
+        return False
+    left, top, width, height = box_at(thing, at_s)
+    across = left - reach <= point[0] <= left + width + reach
+    return across and top - reach <= point[1] <= top + height * lower + reach
+
+
+def crosses(thing: Sighting) -> bool:
+    """Whether it goes across a good part of the picture."""
+    return abs(number(thing.values, "to_x") - number(thing.values, "from_x")) >= _CROSSES
+
+
+def goes(thing: Sighting) -> bool:
+    """Whether it moves for most of its time."""
+    return number(thing.values, "moving") >= 0.5
