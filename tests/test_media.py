@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -176,3 +177,87 @@ def test_cancel_stops_the_decoder(ball: Path) -> None:
 def test_drawing_refuses_a_folder_that_is_not_there(draw: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises((MediaError, OSError)):
         media.encode_pictures((np.zeros((64, 64, 3), np.uint8) for _ in range(3)), tmp_path / "no/x.mp4", Fraction(25))
+
+
+def first_click(path: Path) -> float:
+    """Seconds from the first frame that is shown to the click, by the file's own timestamps."""
+    import av
+
+    with av.open(str(path)) as container:
+        shown = min(
+            float(frame.pts * frame.time_base) for _, frame in zip(range(8), container.decode(video=0), strict=False)
+        )
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.flatnonzero(np.abs(frame.to_ndarray()[0]) > 0.3)
+            if len(loud):
+                return float(frame.pts * frame.time_base) + loud[0] / frame.sample_rate - shown
+    raise AssertionError("no click")
+
+
+def ffmpeg(*arguments: object) -> None:
+    subprocess.run([media.ffmpeg_binary(), "-loglevel", "error", "-y", *map(str, arguments)], check=True)
+
+
+@pytest.fixture(scope="module")
+def offset_films(ball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same film as a transport stream whose sound begins first, and cut between key frames by an edit list."""
+    folder = tmp_path_factory.mktemp("offsets")
+    noise = ("-f", "lavfi", "-i", "anoisesrc=d=5:a=0.05:r=48000")
+    ffmpeg("-i", ball, *noise, "-c:v", "libx264", "-bf", "2", "-g", "250", "-c:a", "aac", folder / "whole.mp4")
+    ffmpeg("-i", folder / "whole.mp4", "-c", "copy", folder / "stream.ts")
+    ffmpeg("-ss", "1.3", "-i", folder / "whole.mp4", "-c", "copy", folder / "cut.mp4")
+    ffmpeg(
+        "-i",
+        ball,
+        "-itsoffset",
+        "0.5",
+        "-i",
+        ball,
+        *noise,
+        "-map",
+        "1:v",
+        "-map",
+        "2:a",
+        "-c:v",
+        "copy",
+        folder / "late.mkv",
+    )
+    return folder
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv", ".ts", ".mov"])
+@pytest.mark.parametrize("name", ["whole.mp4", "stream.ts", "cut.mp4", "late.mkv"])
+def test_muxed_sound_is_in_sync_with_the_first_frame(
+    offset_films: Path, tmp_path: Path, name: str, ending: str
+) -> None:
+    if name == "cut.mp4" and ending in (".mkv", ".ts"):
+        pytest.skip("has no edit lists")
+    wav = clicks(tmp_path / "mix.wav", (1.0,), 3.0)
+    media.mux(offset_films / name, wav, tmp_path / f"out{ending}")
+    assert first_click(tmp_path / f"out{ending}") == pytest.approx(1.0, abs=0.003)
+
+
+def test_a_picture_that_begins_late_begins_at_once_in_a_container_without_timestamps(
+    offset_films: Path, tmp_path: Path
+) -> None:
+    media.mux(offset_films / "late.mkv", clicks(tmp_path / "mix.wav", (1.0,), 3.0), tmp_path / "out.avi")
+    # A picture with B-frames is shown up to two frames late there, whatever its sound does.
+    assert first_click(tmp_path / "out.avi") == pytest.approx(1.0, abs=0.09)
+
+
+def test_a_container_without_edit_lists_is_refused_where_it_would_show_what_one_hides(
+    offset_films: Path, tmp_path: Path
+) -> None:
+    wav = clicks(tmp_path / "mix.wav", (1.0,), 3.0)
+    with pytest.raises(MediaError, match="hides pictures"):
+        media.mux(offset_films / "cut.mp4", wav, tmp_path / "out.mkv")
+    assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
+
+
+def test_what_an_edit_list_hides_is_not_counted(offset_films: Path) -> None:
+    path = offset_films / "cut.mp4"
+    times = [frame.time_s for frame in media.frames(path, None, FrameWish(32))]
+    found = media.probe(path)
+    assert times[0] == 0
+    assert len(times) == found.duration_s * found.video[0].rate

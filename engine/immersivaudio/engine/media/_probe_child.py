@@ -59,12 +59,13 @@ def timecode(container: Any) -> str:
 
 
 def scan_packets(path: str, options: dict[str, str], indices: list[int]) -> dict[int, Entry]:
-    """Reads packets, of small files all of them: first and last timestamp, and whether frames are evenly spaced."""
+    """Reads packets, of small files all of them: first and last timestamp that is shown, and whether frames are evenly
+    spaced."""
     scan: dict[int, Entry] = {index: {"first": None, "last": None, "gaps": set(), "count": 0} for index in indices}
     with av.open(path, options=options) as container:
         small = container.size <= SCAN_BYTES
         for packet in container.demux([container.streams[index] for index in indices]):
-            if packet.pts is None:
+            if packet.pts is None or packet.is_discard:  # an edit list hides it: decoded, never shown
                 continue
             note(scan[packet.stream_index], packet)
             if not small and all(s["count"] > SCAN_PACKETS for s in scan.values()):

@@ -22,7 +22,7 @@ Cancelled = Callable[[], bool]
 
 # What each container carries well: the codec that is used when nobody names one.
 CODEC_OF_CONTAINER = {
-    "mp4": "aac", "m4v": "aac", "mov": "aac", "mkv": "aac", "webm": "libopus", "avi": "libmp3lame", "ts": "aac",
+    "mp4": "aac", "m4v": "aac", "mov": "aac", "mkv": "aac", "webm": "libopus", "avi": "pcm_s16le", "ts": "aac",
     "mts": "aac", "m2ts": "aac", "mxf": "pcm_s24le", "flv": "aac", "3gp": "aac",
     "wav": "pcm_s24le", "flac": "flac", "mp3": "libmp3lame", "m4a": "aac", "ogg": "libvorbis", "opus": "libopus",
     "aiff": "pcm_s24be",
@@ -80,8 +80,12 @@ def mux(
 
 
 def _mux_command(source: Probe, sounds: tuple[Path, Path | None], out: Path, encoder: str, extras: bool) -> list[str]:
-    picture = ffmpeg.input(local(source.path), **input_options())
-    late = float(source.video[0].start_s - source.clock_s)
+    # With copyts the offsets are ours alone: else ffmpeg shifts a transport stream by its first *mapped* packet.
+    begins = source.video[0].start_s
+    if out.suffix.lower() != ".avi":  # which has no timestamps: its picture begins at once
+        begins = min(source.clock_s, begins)
+    picture = ffmpeg.input(local(source.path), itsoffset=f"{-float(begins):.6f}", **input_options())
+    late = float(source.video[0].start_s - begins)
     tracks = [picture[str(source.video[0].index)]]
     if extras:
         tracks.append(picture["s?"])
@@ -93,6 +97,7 @@ def _mux_command(source: Probe, sounds: tuple[Path, Path | None], out: Path, enc
         "map_metadata": 0,
         "map_chapters": 0,
         "max_interleave_delta": 0,
+        "copyts": None,
     }
     if encoder in _LOSSY_BITS:
         options["b:a"] = _LOSSY_BITS[encoder]
@@ -110,7 +115,14 @@ def _check(source: Probe, partial: Path, out: Path) -> None:
         raise MediaError(
             f"{out.name} came out without picture or sound.", "Choose another container, e.g. --container mkv."
         )
-    if abs(made.video[0].duration_s - source.video[0].duration_s) > max(Fraction(1, 5), 3 / source.video[0].rate):
+    slack = max(Fraction(1, 5), 3 / source.video[0].rate)
+    longer_s = made.video[0].duration_s - source.video[0].duration_s
+    if longer_s > slack:
+        raise MediaError(
+            f"{source.path.name} hides pictures before its first frame, and {out.name} would show them.",
+            "Choose another container, e.g. --container mov.",
+        )
+    if longer_s < -slack:
         raise MediaError(
             f"The picture of {out.name} came out shorter.", "Choose another container, e.g. --container mkv."
         )
