@@ -127,6 +127,15 @@ def test_hands_that_touch_nothing_strike_nothing_and_a_cup_in_reach_may_be_struc
     assert stem(spot(edit_of(5), [*seen, person, saw("onset", 2.02, strength=0.6)]), Stem.FOLEY)
 
 
+def test_somebody_busy_over_a_cup_perhaps_pours() -> None:
+    busy = saw("movement", 1, 8, level=0.2, area=0.03, x=0.4, y=0.3)
+    seen = [place("interior", 0, 9), thing("person", 0, 9), busy]
+    assert "pour" not in sounds(spot(edit_of(9), seen).suggestions)
+    sheet = spot(edit_of(9), [*seen, thing("cup", 0, 9)])
+    assert "pour" in sounds(sheet.suggestions)
+    assert "pour" not in sounds(sheet.cues)
+
+
 def test_a_ball_tells_its_own_blows() -> None:
     kicks = [replace(row, watcher="objects") for row in impacts([1.0, 2.0], sure=0.9, kind="ball", track="ball")]
     ball = thing("sports ball", 0, 4, moving=1.0)
@@ -188,6 +197,22 @@ def test_where_a_thing_is_between_the_points_of_its_path() -> None:
     assert box_at(row, row.span.end_s) == pytest.approx((0.6, 0.4, 0.6, 0.6))
     x, _, width, _ = box_at(row, row.span.start_s + row.span.duration_s / 4)
     assert x + width / 2 == pytest.approx(0.2)
+
+
+def test_a_long_edit_is_weighed_quickly_and_the_same_in_any_order() -> None:
+    dice = random.Random(5)
+    seen = []
+    for second in range(0, 1800, 2):
+        kind, way = dice.choice(COCO), {"from_x": dice.random(), "to_x": dice.random(), "moving": dice.random()}
+        seen += [
+            thing(kind, second, second + dice.uniform(1, 6), **way),
+            heard(dice.choice([*HEARD_SOUNDS]), second, second + 3),
+        ]
+        seen += [replace(row, box=(0.45, 0.45, 0.1, 0.1)) for row in impacts([second + 0.5, second + 1.2])]
+    seen += [place("road", 0, 1800)]
+    sheet = spot(edit_of(1800), seen)
+    dice.shuffle(seen)
+    assert sounds(spot(edit_of(1800), seen).cues) == sounds(sheet.cues)
 
 
 def test_the_tables_speak_of_known_things() -> None:

@@ -16,6 +16,7 @@ from immersivaudio.engine.things import TOUCHED, VEHICLES, WALKERS
 from immersivaudio.engine.tracks import crosses, goes, holds
 
 _SURE_THING, _SURE_BODY, _SURE_BALL = 0.4, 0.6, 0.5
+_SURE_MOVER = 0.45
 _ONE_BLOW_S, _HEARD_NEAR_S = Fraction(1, 4), Fraction(3, 20)
 _KNOWN_SHARE, _KNOWN_FROM = 0.4, 0.35
 _GESTURE_SHARE, _CROWDED_SHARE, _NOT_BALL_SHARE, _ON_FOOT_SHARE = 0.35, 0.35, 0.4, 0.25
@@ -99,7 +100,9 @@ def _of_impact(row: Sighting, view: View) -> _Opinion | None:
 def _of_touch(row: Sighting, point: tuple[float, float], here: Sequence[Sighting], view: View) -> _Opinion | None:
     """What a contact lies on: what is on its way hits nothing, and a body with nothing in reach gestures."""
     at_s = row.span.start_s
-    on = [thing for thing in here if thing.confidence >= _SURE_BODY and holds(thing, point, at_s, lower=_lower(thing))]
+    on = [
+        thing for thing in here if thing.confidence >= _least(thing) and holds(thing, point, at_s, lower=_lower(thing))
+    ]
     passes = view.near("passby", row.span)
     for thing in on:
         if goes(thing) and (_on_its_way(thing) or any(_same_way(other, thing) for other in passes)):
@@ -109,6 +112,10 @@ def _of_touch(row: Sighting, point: tuple[float, float], here: Sequence[Sighting
     if not touches and any(thing.values.get("kind") == "person" for thing in on):
         return _Opinion(_GESTURE_SHARE, ", but it lies on a person with nothing to touch within reach: a gesture")
     return None
+
+
+def _least(thing: Sighting) -> float:
+    return _SURE_MOVER if _on_its_way(thing) else _SURE_BODY
 
 
 def _lower(thing: Sighting) -> float:

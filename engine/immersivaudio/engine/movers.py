@@ -21,6 +21,7 @@ _CROSSES, _LEAST_WAY, _LEAST_SPEED = 0.35, 0.12, 0.05
 _LEAD_SHARE, _LEAD_MOST_S = Fraction(35, 100), Fraction(5, 2)
 _WALKS, _RUNS, _SHIFTS, _SHIFT_TIME = 0.3, 1.3, 0.08, 0.4
 _MANY = 6.0
+_CUPS, _CLOSE_CUP, _POUR_S, _PERHAPS = ("cup", "bowl", "wine glass"), 0.02, 3, 0.3
 _STEP_TAIL_S = Fraction(2, 5)
 _GROUNDS = {"green": "footstep.grass", "earth": "footstep.gravel", "grey": "footstep.hard"}
 
@@ -95,6 +96,35 @@ def _long_side(row: Sighting) -> float:
 def _away_m(row: Sighting, metres: float) -> float:
     """How far away a thing of known size is, for a lens of usual width (a frame is as wide as it is far away)."""
     return metres / max(0.02, _long_side(row))
+
+
+def vessels(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
+    """Drafts of pouring, never surer than a suggestion: a cup close to the lens, held or standing still, and somebody
+    busy over it. What is poured, and from what, no detector here names."""
+    for row in view.all("object"):
+        scene = scene_at(scenes, row.span.start_s + row.span.duration_s / 2)
+        close = number(row.values, "size") >= _CLOSE_CUP and row.confidence >= 0.5
+        if row.values.get("kind") not in _CUPS or not close or scene is None or is_black(scene.look):
+            continue
+        for busy, _ in view.within("movement", row.span):
+            common = busy.span.overlap(row.span)
+            people = [other for other, _ in view.within("object", busy.span) if other.values.get("kind") == "person"]
+            if common is not None and common.duration_s >= _POUR_S and people and number(busy.values, "level") <= 0.5:
+                yield _pouring(row, common, max(one.confidence for one in people))
+
+
+def _pouring(row: Sighting, span: Span, person: float) -> Draft:
+    return Draft(
+        "pour",
+        span,
+        f"Somebody is busy over a {row.values['kind']} close to the lens (confidence {row.confidence:.2f}) from "
+        f"{float(span.start_s):.2f} to {float(span.end_s):.2f} s: perhaps something is poured.",
+        min(_PERHAPS, 0.4 * row.confidence * person),
+        (row.id,),
+        params={"intensity": 0.4, "distance": 0.15},
+        fade_in_s=0.1,
+        fade_out_s=0.3,
+    )
 
 
 def walkers(view: View, scenes: Sequence[Scene], description: str, taken: Sequence[Span]) -> Iterator[Draft]:

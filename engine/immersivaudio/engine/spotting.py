@@ -17,7 +17,7 @@ from immersivaudio.engine.drafting import Draft, cue_of
 from immersivaudio.engine.ensemble import weigh
 from immersivaudio.engine.keeping import keep_edits
 from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
-from immersivaudio.engine.movers import vehicles, walkers
+from immersivaudio.engine.movers import vehicles, vessels, walkers
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 
@@ -95,6 +95,7 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         yield from blows
         taken = [draft.span for draft in (*moving, *blows) if draft.confidence >= options.bar]
         walks = [draft.span for draft in blows if draft.sound.startswith("footstep")]
+        yield from vessels(view, places)
         steps = walkers(view, places, options.description, walks)
         yield from (_unless_recorded(_unless_heard(draft, stays), heard) for draft in steps)
         yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)

@@ -124,9 +124,9 @@ class _Tagging:
     def setup(self) -> None:
         """Load the network; ``version`` then names the weights."""
         file, digest = _WANTED.checked()
-        verified(self._class_map())
+        names = verified(self._class_map())
         self._ear = Ear(file, self._class_map())
-        self.version = f"1-{digest[:12]}"
+        self.version = f"1-{digest[:12]}-{names[:6]}"
 
     def listen(self, edit: Edit, blocks: Iterable[Samples]) -> Sequence[Sighting]:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
