@@ -19,7 +19,7 @@ call() {
 }
 sha256() { if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
 
-echo '{"host_name": "buf curl", "protocols": ["v1"]}' | call EffectService/Handshake >"$work/engine" ||
+echo '{"host_name": "buf curl", "protocols": ["v1"]}' | call EffectService/Handshake >"$work/engine" 2>/dev/null ||
   { echo "No engine answers at $url, or it wants another token. Start one with: immersivaudio serve" >&2; exit 1; }
 jq -r '"engine \(.engineVersion); performs: \(.performers | join(", "))"' "$work/engine"
 echo '{"effect_id": "soundtrack"}' | call EffectService/DescribeEffect |
