@@ -135,7 +135,7 @@ def pieces() -> list[Score]:
     made = []
     for seed in range(56):
         dice = random.Random(seed)
-        length_s = dice.choice([6, 15, 30, 50, 80, 130]) * dice.uniform(0.8, 1.3)
+        length_s = dice.choice([6, 15, 30, 50, 80, 120]) * dice.uniform(0.8, 1.3)
         hits_s = sorted(dice.uniform(0, length_s) for _ in range(dice.choice([0, 0, 2, 4, 9, 20])))
         made.append(composing.compose(length_s, hits_s, dice.random(), dice.random(), seed))
     return made
@@ -314,20 +314,32 @@ def test_nobody_plays_beyond_the_instrument(corpus: list[tuple[Score, Midi]]) ->
             assert low <= note.pitch <= high
 
 
-def test_leading_tones_of_the_melody_go_home(corpus: list[tuple[Score, Midi]]) -> None:
-    """At a close the top voice never leaves the leading tone but for the tonic."""
-    closes = 0
+def held(midi: Midi, tick: int) -> list[int]:
+    """What the sustained strings and basses sound at a tick."""
+    return [note.pitch for note in midi.notes if note.program in (49, 43) and note.start <= tick < note.end]
+
+
+def test_leading_tones_go_home(corpus: list[tuple[Score, Midi]]) -> None:
+    """When the dominant gives way to a chord with the tonic: always in the melody, nearly always within."""
+    outer = inner = risen = 0
     for score, midi in corpus:
-        lines = midi.bar_lines()
-        voices = slices(midi)
-        for phrase in (p for s in score.sections for p in s.phrases if p.cadence == "authentic" and p.bars > 1):
-            close = lines[phrase.first_bar + phrase.bars - 1]
-            before = [high for tick, _, high in voices if tick < close]
-            after = [high for tick, _, high in voices if tick >= close]
-            if before and (before[-1] - score.tonic) % 12 == 11:
-                assert after[0] - before[-1] == 1
-            closes += 1
-    assert closes > 30
+        leading = (score.tonic + 11) % 12
+        chord = {(score.tonic + step) % 12 for step in (7, 11, 2)}
+        for (tick, _, high), (after, _, high_after) in pairwise(slices(midi)):
+            before, now = held(midi, tick), held(midi, after)
+            classes = {pitch % 12 for pitch in before}
+            if len(classes) < 2 or not classes <= chord or {pitch % 12 for pitch in now} <= chord:
+                continue
+            if high % 12 == leading:
+                assert high_after == high + 1
+                outer += 1
+            tense = [pitch for pitch in before if pitch % 12 == leading]
+            if score.tonic in {pitch % 12 for pitch in now}:
+                inner += len(tense)
+                risen += sum(pitch + 1 in (*now, high_after) for pitch in tense)
+    assert outer > 20
+    assert inner > 50
+    assert risen > 0.85 * inner
 
 
 def test_it_ends_on_the_tonic_at_the_last_moment(corpus: list[tuple[Score, Midi]]) -> None:
@@ -405,7 +417,7 @@ def audio_of(cue: Cue) -> np.ndarray:
     return np.concatenate(list(create().perform(Brief(cue, samples))), axis=1)
 
 
-@pytest.mark.parametrize(("length_s", "energy"), [(Fraction(41, 3), 0.1), (Fraction(22), 0.5), (Fraction(35), 0.95)])
+@pytest.mark.parametrize(("length_s", "energy"), [(Fraction(41, 3), 0.1), (Fraction(22), 0.5), (Fraction(20), 0.95)])
 def test_sound_has_its_length_and_level_and_sounds_to_the_end(length_s: Fraction, energy: float) -> None:
     wave = audio_of(cue_of(length_s, energy=energy, sync_s=(Fraction(14), Fraction(17))))
     assert wave.shape == (2, round(length_s * RATE))
@@ -420,7 +432,7 @@ def test_sound_has_its_length_and_level_and_sounds_to_the_end(length_s: Fraction
 
 
 def test_a_long_piece_keeps_the_level_found_in_excerpts() -> None:
-    wave = audio_of(cue_of(Fraction(125), energy=0.3))
+    wave = audio_of(cue_of(Fraction(96), energy=0.15))
     assert pyloudnorm.Meter(RATE).integrated_loudness(wave.T) == pytest.approx(-26.0, abs=1.0)
 
 

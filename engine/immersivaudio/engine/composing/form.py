@@ -17,6 +17,8 @@ _LONGEST_MOVEMENT, _USUAL_MOVEMENT = 140, 96
 _SHORTEST_ENDING_S = 1.3
 _ON_CUT, _SPARE, _CODA = 2.0, 0.9, 0.25
 _NONE = 1e9
+_FORMS = ("phrase", "period", "ternary", "rondo", "theme and variations", "through-composed")
+_TASTE, _SECTION = 3.0, 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,14 @@ def _movement(measures: Sequence[Measure], offset: int, meter: int, rng: Rng) ->
     if count <= 3:
         return Movement("phrase", (Block("A", offset, (count,), ("authentic",)),))
     odd = sum(measure.eighths != meter or measure.bars > 1 for measure in measures) / count
-    tries = [(_cost(labels, hits, odd) + 2.5 * rng.random(), form, labels) for form, labels in _candidates(count)]
+    taste = {form: _TASTE * rng.random() for form in _FORMS}
+    tries = [(_cost(labels, hits, odd) + taste[form], form, labels) for form, labels in _candidates(count)]
     cost, form, labels = min(tries, default=(_NONE, "", ()))
     through, cuts = _through(hits)
-    if through + 2.5 * rng.random() - 5.0 * odd < cost or cost >= _NONE:
-        return Movement("through-composed", _blocks([("", length) for length in cuts], offset, "through-composed"))
+    if through + taste["through-composed"] - 5.0 * odd < cost or cost >= _NONE:
+        blocks = _blocks([("", length) for length in cuts], offset, "through-composed")
+        alone = "phrase" if len(blocks[0].lengths) == 1 else "period"
+        return Movement("through-composed" if len(blocks) > 1 else alone, blocks)
     return Movement(form, _blocks(_best(labels, hits)[1], offset, form))
 
 
@@ -137,7 +142,7 @@ def _variations(theme: int, count: int) -> Labels:
 
 
 def _cost(labels: Labels, hits: tuple[bool, ...], odd: float) -> float:
-    return float(_best(labels, hits)[0] / len(labels) ** 0.5 + 4.0 * odd)
+    return float(_best(labels, hits)[0] / len(labels) ** 0.5 + 4.0 * odd + _SECTION * len(labels))
 
 
 def _best(labels: Labels, hits: tuple[bool, ...]) -> tuple[float, Plan]:

@@ -22,6 +22,7 @@ Wave = NDArray[np.float32]
 _TABLE = 4_096
 _CHUNK = 320
 _CONTROL = 48
+_FAINT = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _turning(hz: Array, fall_s: Array, t: Array) -> tuple[Wave, Wave]:
 def _stroke(touch: Touch, modes_of: tuple[Array, Array, Array], ring_s: float, let_go_s: float) -> Wave:
     """A struck or plucked note: modes with two slightly different strings, left and right, damped when let go."""
     hz, loud, fall_s = modes_of
-    kept = hz < 16_000
+    kept = (hz < 16_000) & (loud > _FAINT * loud.max())
     hz, loud, fall_s = hz[kept], loud[kept], fall_s[kept]
     samples = int(min(ring_s, touch.held_s + 4 * let_go_s) * RATE_HZ)
     spread = 2 ** (touch.rng.normal(0.0, 0.6, (2, 1)) / 1200)

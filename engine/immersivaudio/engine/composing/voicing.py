@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
-from immersivaudio.engine.composing.harmony import DOMINANT, TONIC, pitch_classes
+from immersivaudio.engine.composing.harmony import DOMINANT, pitch_classes
 from immersivaudio.engine.composing.sketch import Slot
 
 _BASS_LOW, _BASS_HIGH, _BASS_USUAL = 36, 55, 45
@@ -150,19 +150,19 @@ def _unease(row: tuple[int, ...], slot: Slot, outer: tuple[int, _Top], before: V
         cost += 25.0 * max(0, sounding.count(leading) - 1)
     cost += 2.0 * max(0, sounding.count(third) - 1)
     cost += sum(1.5 for low, high in pairwise(row) if high - low < 3)
+    if before is not None and before.slot.chord.raised and not slot.chord.raised and tonic in sounding:
+        cost += 40.0 * sum(was % 12 == leading and was + 1 not in row for was in before.inner)
     if before is None or len(before.inner) != len(row):
         return cost + 0.1 * abs(sum(row) / max(1, len(row)) - 59)
     cost += sum(abs(now - was) for was, now in zip(before.inner, row, strict=True))
-    return cost + 0.05 * abs(row[-1] - 62) + _faults(row, slot, outer[0], before, leading)
+    return cost + 0.05 * abs(row[-1] - 62) + _faults(row, outer[0], before)
 
 
-def _faults(row: tuple[int, ...], slot: Slot, bass: int, before: Voiced, leading: int) -> float:
-    """Parallels with the bass and between inner voices; a leading tone that does not rise home."""
+def _faults(row: tuple[int, ...], bass: int, before: Voiced) -> float:
+    """Parallels with the bass and between inner voices."""
     cost = 0.0
     for was, now in zip(before.inner, row, strict=True):
         cost += 4.0 * parallel((before.bass, bass), (was, now))
-        home = slot.chord.degree == TONIC and before.slot.chord.raised
-        cost += 40.0 * (home and was % 12 == leading and now != was + 1)
     for low, high in combinations(range(len(row)), 2):
         cost += 4.0 * parallel((before.inner[low], row[low]), (before.inner[high], row[high]))
     return cost
