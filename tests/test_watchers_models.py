@@ -5,6 +5,7 @@ footage where their runtimes and weights are there."""
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
@@ -14,15 +15,20 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from immersivaudio.engine import conform, media, original, plugins
-from immersivaudio.engine.cue import Clip, Sighting, Span
+from immersivaudio.engine import conform, media, original, plugins, spotting, watching
+from immersivaudio.engine.cue import Clip, Cue, Sighting, Span
 from immersivaudio.engine.errors import UnavailableError
 from immersivaudio.engine.models import store
+from immersivaudio.engine.tracks import path_of
 from immersivaudio.engine.watchers import PictureWatcher, SoundWatcher
 from immersivaudio.engine.watchers._boxes import COCO, Box, decoded, letterboxed, overlaps
 from immersivaudio.engine.watchers._flights import bounces
 from immersivaudio.engine.watchers._tracks import Point, Track, Tracker
 from immersivaudio.engine.watchers.tagging import stretches
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
+import expect
+from _expected import TABLE
 
 VIDEO, WEIGHTS = SHARED / "media" / "video", SHARED / "weights"
 YOLOX, YAMNET = WEIGHTS / "yolox_nano_coco_416.onnx", WEIGHTS / "yamnet_521.tflite"
@@ -264,6 +270,33 @@ def test_cars_from_above_are_followed_whatever_they_are_called() -> None:
 
 
 @needs_yolox
+def test_three_cars_become_three_sources_that_follow_the_picture(tmp_path: Path) -> None:
+    edit = conform.single(media.probe(VIDEO / "parking-overhead-cars-with-gaps.mp4"), "parking")
+    watchers = watching.Watchers.load(("motion", "place", "shots"))
+    watchers.picture.append(eyes())
+    found = watching.watch(edit, None, watchers, tmp_path, lambda: False, lambda share, text: None)
+    assert found.warnings == ()
+    cues = [cue for cue in spotting.spot(edit, found.sightings).cues if cue.sound == "passby.car"]
+    assert len(cues) == 3
+    for cue in cues:
+        (passing,) = [row for row in found.sightings if row.id in cue.sightings]
+        tracks = [row for row in found.sightings if row.label == "object" and row.span.overlap(passing.span)]
+        tracks = [row for row in tracks if float(row.values["moving"]) > 0.5]
+        assert min(_astray(cue, passing.span, row) for row in tracks) < 0.1
+
+
+def _astray(cue: Cue, in_view: Span, track: Sighting) -> float:
+    """How far, in frame widths, the cue's place is from the thing's at worst, while both are in view."""
+    start, end = ((float(cue.params[name]) + 1) / 2 for name in ("from_pan", "to_pan"))
+    worst = 0.0
+    for share, x, _, _ in path_of(track):
+        at_s = float(track.span.start_s + Fraction(share) * track.span.duration_s)
+        part = (at_s - float(in_view.start_s)) / float(in_view.duration_s)
+        worst = max(worst, abs(start + part * (end - start) - x))
+    return worst
+
+
+@needs_yolox
 def test_a_juggled_ball_is_struck_when_the_manifest_says() -> None:
     events = [0.67, 1.25, 1.83, 2.4, 3, 3.8, 4.45, 5.26, 5.94, 6.59, 7.21, 7.76, 8.55, 9.12, 9.65]
     struck = [float(row.span.start_s) for row in seen("sync-football-juggling.mp4") if row.label == "impact"]
@@ -317,3 +350,16 @@ def test_recordings_are_named(name: str, kinds: set[str], tmp_path: Path) -> Non
 def test_silence_and_a_sound_shorter_than_a_window_name_nothing(tmp_path: Path) -> None:
     assert heard("coffee-pour.mp4", tmp_path) == []
     assert all(row.confidence < 0.6 for row in heard("ultra-short-portrait.mov", tmp_path))
+
+
+@pytest.mark.slow
+@needs_yolox
+@needs_yamnet
+def test_the_sheets_of_all_real_clips_name_what_the_manifest_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IMMERSIVAUDIO_YOLOX", str(YOLOX))
+    monkeypatch.setenv("IMMERSIVAUDIO_YAMNET", str(YAMNET))
+    scores = expect.run(TABLE, expect.loaded((*expect.BASE, *expect.MODELS)), say=True)
+    right, wrong = sum(len(one.right) for one in scores), sum(len(one.wrong) for one in scores)
+    met, missed = sum(one.met for one in scores), sum(len(one.missed) for one in scores)
+    assert right / (right + wrong) >= 0.85
+    assert met / (met + missed) >= 0.85

@@ -67,7 +67,7 @@ def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
     return Draft(
         sound,
         Span.between(start, row.span.end_s + lead),
-        f"A {kind} is followed from {float(row.span.start_s):.2f} to {float(row.span.end_s):.2f} s "
+        f"{_one(kind)} is followed from {float(row.span.start_s):.2f} to {float(row.span.end_s):.2f} s "
         f"(confidence {row.confidence:.2f}), about {away:.0f} m away when closest ({scene.setting.words}){_but(row)}.",
         row.confidence * motor * (0.35 + 0.65 * crossing) * clear * number(row.values, "agreement", 1.0),
         (row.id,),
@@ -82,6 +82,10 @@ def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
         fade_in_s=float(lead) * 0.9,
         fade_out_s=float(lead) * 0.9,
     )  # fmt: skip
+
+
+def _one(kind: str) -> str:
+    return f"{'An' if kind[0] in 'aeiou' else 'A'} {kind}"
 
 
 def _but(row: Sighting) -> str:
@@ -163,7 +167,7 @@ def _steps(view: View, row: Sighting, scene: Scene, description: str) -> Draft |
     return Draft(
         sound,
         Span.between(times[0], times[-1] + _STEP_TAIL_S),
-        f"A {kind} {manner} from {float(row.span.start_s):.2f} to {float(row.span.end_s):.2f} s (confidence "
+        f"{_one(kind)} {manner} from {float(row.span.start_s):.2f} to {float(row.span.end_s):.2f} s (confidence "
         f"{row.confidence:.2f}); {cadence:.1f} steps a second are told from its pace, not seen one by one; the ground "
         f"is taken for {sound.split('.')[1]}.",
         row.confidence * (0.8 if walks else 0.5) * min(1.0, 1.2 * steadiness(view, row.span)),
