@@ -26,8 +26,9 @@ _PENALTY = 30.0
 _GRAIN = 0.0012  # the place of a silhouette is known to a quarter of a pixel
 _BENDS_FROM = 5
 _NEAR_S = 1 / 3
+_SHAKEN, _SHAKEN_MOST = 8.0, 3.0
 _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
-# A logistic regression over drawn scenes alone (bench/fit_impacts.py); one third less belief in "down" than they teach.
+# A logistic regression over drawn scenes alone; with less belief in "down" than they teach.
 _WEIGHTS = (0.30, 0.44, 1.60, 0.44, -0.47, 5.26, 1.15, -2.31, -0.60, -2.30)
 _COMPACT, _ALONG, _BESIDE = 0.06, 0.4, 0.3
 _DOUBTFUL, _CLEAR_S, _INSIDE_S = -1.0, 0.12, 0.08
@@ -38,7 +39,8 @@ class Kink:
     """A sudden change of velocity: (x, y) in the frame (widths), velocities in widths a second before and after;
     ``points`` the lesser number of pictures that tell of one side, ``off`` how far the parts pass each other by,
     ``bend`` the greater acceleration of the two parts (widths/s^2), ``rest`` how far pictures lie off them on average,
-    ``unrest`` how much its other kinks within a third of a second change its speed, as a share of this one."""
+    ``unrest`` how much its other kinks within a third of a second change its speed, as a share of this one, ``shaken``
+    how fast the camera goes around there, widths a second."""
 
     time_s: float
     x: float
@@ -51,6 +53,7 @@ class Kink:
     step_s: float
     bend: float
     rest: float
+    shaken: float
     unrest: float = 0.0
 
     @property
@@ -190,7 +193,15 @@ def _kink(mover: Mover, one: Part, other: Part) -> Kink:
         t1 - t0,
         2.0 * max(float(np.hypot(*part.way[2])) for part in (one, other)),
         _rest(mover, one, other),
+        _shaken(mover, one.last),
     )
+
+
+def _shaken(mover: Mover, at: int) -> float:
+    around = slice(max(0, at - 4), at + 6)
+    way = mover.seen[around] - mover.centres[around]
+    steps = np.diff(way, axis=0) / np.diff(mover.times_s[around])[:, None]
+    return float(np.hypot(*steps.T).max(initial=0.0))
 
 
 def _rest(mover: Mover, *told: Part) -> float:
@@ -215,9 +226,9 @@ def features(kink: Kink) -> tuple[float, ...]:
 
 
 def odds(kink: Kink) -> float:
-    """Log odds that a kink is a contact."""
+    """Log odds that a kink is a contact; a camera that is shaken makes kinks out of nothing."""
     *weights, bias = _WEIGHTS
-    return float(np.dot(weights, features(kink))) + bias
+    return float(np.dot(weights, features(kink))) + bias - min(_SHAKEN_MOST, _SHAKEN * kink.shaken)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 
 GRID = (16, 9)
 
@@ -18,7 +20,7 @@ GRID = (16, 9)
 class Cells:
     """Float32 ``[9, 16]`` each, 0..1: ``fine`` texture, ``across`` and ``down`` the gradients, ``straight`` how much they
     keep to the axes (buildings do, leaves do not), ``patchy`` how the colour varies inside, ``shimmer`` the change since
-    the picture just before, where that is known."""
+    the picture just before, ``alive`` what changed by itself since the look before, where these are known."""
 
     red: Floats
     green: Floats
@@ -31,11 +33,12 @@ class Cells:
     straight: Floats
     patchy: Floats
     shimmer: Floats
+    alive: Floats
     lamps: float
 
 
-def measure(rgb: NDArray[np.uint8], grey: NDArray[np.uint8], previous: NDArray[np.uint8] | None) -> Cells:
-    """Reduce a picture (and the luma of the one just before it) to cells."""
+def measure(rgb: Pixels, grey: Pixels, previous: Pixels | None, earlier: Pixels | None = None) -> Cells:
+    """Reduce a picture (and the lumas of the one just before it and of the look before) to cells."""
     means = _pool(rgb.astype(np.float32)) / np.float32(255.0)
     light = grey.astype(np.float32) / 255.0
     gx, gy = cv2.Sobel(light, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(light, cv2.CV_32F, 0, 1, scale=0.25)
@@ -48,6 +51,7 @@ def measure(rgb: NDArray[np.uint8], grey: NDArray[np.uint8], previous: NDArray[n
     opponent = np.dstack([chroma[..., 0] - chroma[..., 1], chroma[..., 1] - chroma[..., 2]])
     patchy = _pool(opponent**2).sum(-1) - (_pool(opponent) ** 2).sum(-1)
     moved = np.zeros_like(red) if previous is None else _pool(cv2.absdiff(grey, previous).astype(np.float32) / 255.0)
+    alive = np.zeros_like(red) if earlier is None else _alive(light, earlier.astype(np.float32) / np.float32(255.0))
     return Cells(
         red,
         green,
@@ -60,8 +64,28 @@ def measure(rgb: NDArray[np.uint8], grey: NDArray[np.uint8], previous: NDArray[n
         kept / (across + down + 0.01),
         np.sqrt(np.maximum(patchy, 0.0)),
         moved,
+        alive,
         float((grey > 190).mean()),
     )
+
+
+def _alive(light: Floats, before: Floats) -> Floats:
+    """What changed by itself: ``before`` is first shifted to where the camera looks now (Kuglin and Hines 1975)."""
+    window = _window(light.shape[1], light.shape[0])
+    (dx, dy), _ = cv2.phaseCorrelate(before * window, light * window)
+    if max(abs(dx), abs(dy)) > 0.1 * light.shape[1]:
+        return np.zeros(GRID[::-1], np.float32)
+    move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    size = (light.shape[1], light.shape[0])
+    light, before = light - light.mean(), before - before.mean()
+    along = cv2.warpAffine(before, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    unmoved, moved = _pool(cv2.absdiff(light, before)), _pool(cv2.absdiff(light, along))
+    return np.asarray(moved if moved.mean() < unmoved.mean() else unmoved, np.float32)
+
+
+@lru_cache(maxsize=4)
+def _window(width: int, height: int) -> Floats:
+    return np.asarray(cv2.createHanningWindow((width, height), cv2.CV_32F), np.float32)
 
 
 def _pool(values: Floats) -> Floats:
@@ -123,6 +147,7 @@ def stuffs(cells: Cells) -> dict[str, Floats]:
         "dark": dark,
         "fire": flame,
         "flat": flat,
+        "live_sea": sea * (1 - leaves) * up(cells.alive / (edges + 0.01), 0.1, 0.35),
         "wall": wall,
         "deep": deep,
         "crowd": up(cells.patchy, 0.06, 0.12) * rough,

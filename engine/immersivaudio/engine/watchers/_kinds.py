@@ -28,7 +28,7 @@ def verdicts(stuff: Mapping[str, Floats], light: Mapping[str, float]) -> list[Ve
     if special is not None:
         return [special]
     outdoors = _outdoors(stuff, share, light)
-    found = [*_natural(stuff, share, outdoors), *_built(stuff, share, light, outdoors)]
+    found = [*_natural(stuff, share, light, outdoors), *_built(stuff, share, light, outdoors)]
     kept = [v for v in found if v.share >= _LEAST_SHARE and v.confidence >= _LEAST_CONFIDENCE]
     best = max((v.confidence for v in kept), default=0.0)
     if best < 0.4:
@@ -64,9 +64,14 @@ def _outdoors(stuff: Mapping[str, Floats], share: Mapping[str, float], light: Ma
     return max(blue, nature, rough, pale * (0.35 + 0.65 * nature))
 
 
-def _natural(stuff: Mapping[str, Floats], share: Mapping[str, float], outdoors: float) -> list[Verdict]:
+def _natural(
+    stuff: Mapping[str, Floats], share: Mapping[str, float], light: Mapping[str, float], outdoors: float
+) -> list[Verdict]:
     horizon = _ramp(float(stuff["sky"][:3].mean()), 0.15, 0.5)
-    sea = (0.15 + 0.55 * horizon) * _ramp(share["sea"], 0.03, 0.14) * (1.0 - 0.9 * _lane(stuff))
+    # Grey-blue ground under a sky looks like a sea, but to a camera that stands still it does not move like one.
+    still = _ramp(light["shimmer"], 0.008, 0.004)
+    dead = still * (1.0 - _ramp(share["live_sea"] / max(1e-6, share["sea"]), 0.12, 0.3))
+    sea = (0.15 + 0.55 * horizon) * _ramp(share["sea"], 0.03, 0.14) * (1.0 - 0.9 * _lane(stuff)) * (1.0 - 0.65 * dead)
     return [
         Verdict("sky", share["sky"], (0.25 + 0.6 * outdoors) * _ramp(share["sky"], 0.03, 0.25)),
         Verdict("vegetation", share["vegetation"], 0.2 + 0.7 * _ramp(share["vegetation"], 0.04, 0.35)),

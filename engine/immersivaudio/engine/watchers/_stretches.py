@@ -10,14 +10,14 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from immersivaudio.engine.watchers._flow import FLOOR, Step, boxed
+from immersivaudio.engine.watchers._flow import FLOOR, Step, boxed, pixels_of
 
 Values = NDArray[np.float64]
 
-_COLUMNS = 12
 _LEAST_S = 0.4
 _SMOOTH_S = 0.5
 _QUIET = 0.012
+_TRAVEL_S, _OUTWARD, _TRAVEL_AREA, _TRAVEL_ZOOM = 2.0, 0.6, 0.02, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Stretch:
 
 @dataclass(slots=True)
 class Stretches:
-    """Twelve numbers a step, kept until the end (an hour at 30 Hz: 10 MB)."""
+    """Fourteen numbers a step, kept until the end (an hour at 30 Hz: 10 MB)."""
 
     _rows: list[tuple[float, ...]] = field(default_factory=list)
 
@@ -54,6 +54,8 @@ class Stretches:
                 (float(ys.mean()) + 0.5) / height,
                 float(step.velocity[..., 1].mean()),
                 float(boxed(step.change)[::3, ::3].max()),
+                _outward(step),
+                step.zoom,
             )
         )
 
@@ -65,9 +67,20 @@ class Stretches:
         return _camera(rows), _movement(rows), _stillness(rows)
 
 
-def _smooth(values: Values, rows: Values) -> Values:
+def _outward(step: Step) -> float:
+    """How far what moves does so away from the middle of the picture, 1 all of it, -1 all towards it: what one sees who
+    travels forwards (Gibson 1950), while the far parts of the picture stand still."""
+    height, width = step.speed.shape
+    x, y = pixels_of(height, width)
+    x, y = x - np.float32(width / 2), y - np.float32(height / 2)
+    moving = np.where(step.speed > 0.7 * FLOOR, 1.0, 0.0).astype(np.float32)
+    along = (step.velocity[..., 0] * x + step.velocity[..., 1] * y) / (np.sqrt(x * x + y * y) + 1.0)
+    return float((along * moving).sum() / max(1e-6, float((step.speed * moving).sum())))
+
+
+def _smooth(values: Values, rows: Values, over_s: float = _SMOOTH_S) -> Values:
     step = float(np.median(rows[:, 1] - rows[:, 0]))
-    reach = max(1, round(_SMOOTH_S / max(step, 1e-3)) | 1)
+    reach = max(1, round(over_s / max(step, 1e-3)) | 1)
     padded = np.pad(values, (reach // 2, reach // 2), mode="edge")
     return np.convolve(padded, np.ones(reach) / reach, mode="valid")[: len(values)]
 
@@ -76,7 +89,13 @@ def _camera(rows: Values) -> list[Stretch]:
     dx, dy, zoom = (_smooth(rows[:, i], rows) for i in (2, 3, 4))
     rough = np.sqrt(_smooth((rows[:, 2] - dx) ** 2 + (rows[:, 3] - dy) ** 2, rows))
     astray = 1.0 - _smooth(rows[:, 5], rows)
-    names = [_kind(*each) for each in zip(dx, dy, zoom, rough, astray, strict=True)]
+    towards = (_smooth(rows[:, 6] * rows[:, 12], rows, _TRAVEL_S) > _OUTWARD * _smooth(rows[:, 6], rows, _TRAVEL_S)) & (
+        (_smooth(rows[:, 6], rows, _TRAVEL_S) > _TRAVEL_AREA) & (_smooth(rows[:, 13], rows, _TRAVEL_S) > _TRAVEL_ZOOM)
+    )
+    names = [
+        "travel" if forwards else _kind(*each)
+        for forwards, *each in zip(towards, dx, dy, zoom, rough, astray, strict=True)
+    ]
     return _runs(rows, names, lambda part: _camera_values(dx[part], dy[part], zoom[part], rough[part]))
 
 

@@ -86,6 +86,7 @@ class _Session:
     stretches: list[_Stretch] = field(default_factory=list)
     _due_s: Fraction | None = None
     _previous: Picture | None = None
+    _earlier: Picture | None = None
     _odd: list[Glance] = field(default_factory=list)
 
     def see(self, frame: Frame) -> None:
@@ -95,8 +96,9 @@ class _Session:
             return
         grey = frame.grey(_WIDTH)
         before = self._previous if self._previous is not None and self._previous.shape == grey.shape else None
-        self._place(glance(frame.time_s, measure(frame.at(_WIDTH), grey, before)))
-        self._due_s, self._previous = frame.time_s + _EVERY_S, None
+        earlier = self._earlier if self._earlier is not None and self._earlier.shape == grey.shape else None
+        self._place(glance(frame.time_s, measure(frame.at(_WIDTH), grey, before, earlier)))
+        self._due_s, self._previous, self._earlier = frame.time_s + _EVERY_S, None, grey
 
     def _place(self, new: Glance) -> None:
         """Into the running stretch, or, once three looks in a row are unlike it, into a new one."""
