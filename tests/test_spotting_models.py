@@ -151,6 +151,8 @@ def test_things_tell_the_place_that_colours_could_not() -> None:
     assert sounds(spot(edit_of(6), [unknown]).cues) == {"room"}
     street = [thing("car", 0, 6), thing("bus", 0, 6), thing("traffic light", 0, 6)]
     assert "city" in sounds(spot(edit_of(6), [unknown, *street]).cues)
+    weighed = weigh(edit_of(6), [unknown, *street])
+    assert all(row.confidence < unknown.confidence for row in weighed if row.values.get("kind") == "unknown")
     umbrellas = [thing("umbrella", 0, 6, count=6.0) for _ in range(6)]
     wet = sounds(spot(edit_of(6), [unknown, *umbrellas]).cues)
     assert "rain" in wet
