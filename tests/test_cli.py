@@ -230,3 +230,44 @@ def test_doctor_finds_the_main_job_fit() -> None:
     assert done.returncode == 0
     assert "procedural" in done.stdout
     assert "MISSING" not in done.stdout
+
+
+def test_overwriting_never_takes_what_is_not_ours(ball: Path, tmp_path: Path) -> None:
+    """A folder of the user's given as the folder for stems keeps all that was in it; the source is never replaced."""
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "ball.music.wav").write_text("a lane of an earlier call")
+    done = call("score", ball, "-o", tmp_path, "--output", "stems", "--overwrite", "-q")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert "ball.cues.json" in files(tmp_path)
+    assert "ball.music.wav" not in files(tmp_path)
+
+
+@pytest.mark.parametrize("command", ["score", "spot", "deliver"])
+def test_the_source_is_never_replaced(ball: Path, tmp_path: Path, command: str) -> None:
+    source = tmp_path / "film.mp4"
+    source.write_bytes(ball.read_bytes())
+    sound = [source] if command == "deliver" else []
+    done = call(command, source, *sound, "-o", tmp_path / "../" / tmp_path.name / "film.mp4", "--overwrite")
+    assert done.returncode == 4
+    assert "source itself" in done.stderr
+    assert source.read_bytes() == ball.read_bytes()
+    assert files(tmp_path) == ["film.mp4"]
+
+
+def test_names_beyond_what_a_disk_takes(ball: Path, tmp_path: Path) -> None:
+    long = tmp_path / f"{'y' * 250}.mp4"
+    long.write_bytes(ball.read_bytes())
+    done = call("score", long)
+    assert done.returncode == 4
+    assert "too long" in done.stderr
+    assert "broke" not in done.stderr
+    done = call("score", tmp_path / f"{'y' * 300}.mp4")
+    assert done.returncode == 2
+    assert "broke" not in done.stderr
+
+
+def test_brackets_in_a_name_are_no_markup(ball: Path, tmp_path: Path) -> None:
+    done = call("score", ball, "-o", tmp_path / "[b]ig [link].mp4", "-q")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "[b]ig [link].mp4")

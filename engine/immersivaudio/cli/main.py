@@ -88,6 +88,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _explain(error: Exception) -> int:
     message = getattr(error, "message", "")
+    if isinstance(error, OSError) and error.filename is not None:
+        _say(f"{error.filename}: {error.strerror}.", "Check that it exists, that you may, and that there is space.")
+        return 4
     if not message:
         _say(
             f"Something in Immersivaudio broke ({type(error).__name__}: {error}).",

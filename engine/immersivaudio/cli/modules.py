@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from immersivaudio.cli.outputs import spare
 from immersivaudio.engine.errors import OutputError, RequestError
 
 
@@ -44,6 +45,7 @@ def watch(source: Path, out: Path | None, overwrite: bool) -> None:
     from immersivaudio.engine import conform, media, original, watching
 
     if out is not None:
+        spare(source, out)
         _free(out, overwrite)
     edit = (
         conform.read(source)[1]
@@ -201,6 +203,8 @@ def deliver(picture: Path, sound: Path, out: Path, codec: str, overwrite: bool) 
     """Lay SOUND (a finished mix) under PICTURE, which is copied bit for bit."""
     from immersivaudio.engine import media
 
+    spare(picture, out)
+    spare(sound, out)
     _free(out, overwrite)
     media.mux(picture, sound, out, audio_codec=codec)
     click.echo(str(out))

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ KINDS = ("video", "audio", "stems", "otio")
 _VIDEO = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mxf", ".flv", ".3gp"))
 _SOUND = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aiff"))
 _TIMELINES = frozenset((".otio",))
-_EXTRAS = {"cues", "manifest", "report"}
+_CUES = ".cues.json"
+_LANES = ("dialogue", "ambience", "foley", "effects", "music")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,16 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
     main = (out or _default(source, kind, container)).absolute()
     _agree(main, kind, container)
     beside = main if kind == "stems" else main.with_name(f"{main.name}.files")
-    _free(main, overwrite)
-    if beside != main:
-        _free(beside, overwrite)
+    try:
+        spare(source, main)
+        for path in {main, beside}:
+            free(path, overwrite)
+    except OSError as error:
+        raise OutputError(f"{main} cannot be written: {error.strerror}.", "Choose another --out.") from error
+    if kind != "stems" and main.is_dir():
+        raise OutputError(f"{main.name} is a folder.", "Choose another --out, or --output stems.")
+    if beside.exists() and not beside.is_dir():
+        raise OutputError(f"{beside.name} is there and no folder.", "Choose another --out.")
     if not main.parent.is_dir():
         raise OutputError(f"The folder {main.parent} does not exist.", "Create it, or choose another --out.")
     if not os.access(main.parent, os.W_OK):
@@ -89,9 +98,24 @@ def _agree(main: Path, kind: str, container: str) -> None:
         raise RequestError(f"--container {container} and {main.name} contradict each other.", "Leave one of them out.")
 
 
-def _free(path: Path, overwrite: bool) -> None:
+def free(path: Path, overwrite: bool) -> None:
+    """Complain where something is there and may not be replaced.
+
+    Raises:
+        OutputError: it is there. OSError: it cannot even be looked at.
+    """
     if path.exists() and not overwrite and not (path.is_dir() and not any(path.iterdir())):
         raise OutputError(f"{path.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+
+
+def spare(source: Path, out: Path) -> None:
+    """Complain where ``out`` is the file that was given, under any name: it is never replaced, whatever was asked.
+
+    Raises:
+        OutputError: it is. OSError: one of them cannot be looked at.
+    """
+    if out.exists() and source.exists() and out.samefile(source):
+        raise OutputError(f"{out.name} is the source itself and was kept.", "Choose another --out.")
 
 
 class Landing:
@@ -134,18 +158,33 @@ class Landing:
         return goal.main if is_main and goal.kind != "stems" else goal.beside / name
 
     def _swap(self, final: Mapping[str, Path]) -> None:
-        fresh = self.folder / ".beside"
-        fresh.mkdir()
-        for name, path in final.items():
-            if path.parent == self._goal.beside:
-                (self.folder / name).replace(fresh / name)
-        if self._goal.beside.exists():
-            self._goal.beside.replace(self.folder / ".old")
-        if any(fresh.iterdir()):
-            fresh.replace(self._goal.beside)
-        for name, path in final.items():
-            if path == self._goal.main and self._goal.kind != "stems":
+        """Put every file in its place, or, where one cannot be, none: what was there before comes back."""
+        aside = self.folder / ".old"
+        aside.mkdir()
+        moved: list[tuple[Path, Path]] = []
+        try:
+            if any(path.parent == self._goal.beside for path in final.values()):
+                self._goal.beside.mkdir(exist_ok=True)
+            for path in {*final.values(), *self._stale(final)}:
+                if path.exists():
+                    moved.append((aside / str(len(moved)), path))
+                    path.replace(moved[-1][0])
+            for name, path in final.items():
+                moved.append((path, self.folder / name))
                 (self.folder / name).replace(path)
+        except OSError:
+            for now, before in reversed(moved):
+                if now.exists():
+                    now.replace(before)
+            with contextlib.suppress(OSError):
+                self._goal.beside.rmdir()
+            raise
+
+    def _stale(self, final: Mapping[str, Path]) -> Iterator[Path]:
+        """Lanes of an earlier call on the same source, which this one did not make. Nothing else is ever removed."""
+        for name in final:
+            if name.endswith(_CUES):
+                yield from (self._goal.beside / f"{name.removesuffix(_CUES)}.{stem}.wav" for stem in _LANES)
 
 
 def _point_at(otio: Path, final: Mapping[str, Path]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from immersivaudio.cli.outputs import KINDS, Landing, Plan, plan
+from immersivaudio.cli.outputs import KINDS, Landing, Plan, free, plan, spare
 from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, OutputError, RequestError
 
 TIMELINES = frozenset(
@@ -113,8 +113,9 @@ def spot(source: Path, out: Path | None, keep: Path | None, overwrite: bool, **r
     from immersivaudio.engine import sheets, wire
 
     _existing(source)
-    if out is not None and out.exists() and not overwrite:
-        raise OutputError(f"{out.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+    if out is not None:
+        spare(source, out)
+        free(out, overwrite)
     wish = Wish(**rest)
     with _session(wish) as session:
         kept = _read_sheet(keep) if keep is not None else None
@@ -124,7 +125,7 @@ def spot(source: Path, out: Path | None, keep: Path | None, overwrite: bool, **r
         Console().print(sheets.table(sheet))
         return
     _write_text(out, sheets.to_json(sheet))
-    session.bar.console.print(f"{len(sheet.cues)} cues in {out}")
+    session.bar.console.print(f"{len(sheet.cues)} cues in {out}", soft_wrap=True, markup=False)
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -138,8 +139,13 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _existing(source: Path) -> Path:
-    if not source.exists():
-        raise RequestError(f"{source} was not found.", "Check the path.")
+    try:
+        source.stat()
+    except FileNotFoundError:
+        raise RequestError(f"{source} was not found.", "Check the path.") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "such a name cannot be"
+        raise RequestError(f"{source.name[:80]} cannot be read: {why}.", "Check the path.") from error
     return source
 
 
@@ -326,7 +332,8 @@ def _conclude(session: Any, result: Any, goal: Plan, final: dict[str, Path]) -> 
     sheet = wire.sheet_from_wire(result.cue_sheet)
     if not session.bar.console.quiet:
         session.bar.console.print(sheets.table(sheet))
-    Console().print(f"[bold]{goal.main}[/bold]", soft_wrap=True, highlight=False)
+    Console().print(str(goal.main), style="bold", soft_wrap=True, highlight=False, markup=False)
     others = sorted(path.name for path in final.values() if path != goal.main)
     if others and not session.bar.console.quiet:
-        session.bar.console.print(f"beside it in {goal.beside}: {', '.join(others)}", soft_wrap=True)
+        text = f"beside it in {goal.beside}: {', '.join(others)}"
+        session.bar.console.print(text, soft_wrap=True, markup=False)
