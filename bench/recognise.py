@@ -30,10 +30,12 @@ from immersivaudio.engine.synthesis import catalog
 LENGTH_S = 12
 WINDOW, HOP, YAMNET_HZ = 15_600, 7_800, 16_000
 AIM = 0.8
+# The sounds were made by ear, by measurement and by seeds below this one.
+FIRST_SEED = 11
 
 _WATER = {"Water", "Stream", "Waterfall", "Gurgling", "Liquid"}
 _ROAD = {"Vehicle", "Motor vehicle (road)", "Car", "Car passing by", "Traffic noise, roadway noise"}
-_MOTOR = {"Engine", "Vehicle", "Motor vehicle (road)", "Car", "Idling", "Medium engine (mid frequency)"}
+_MOTOR = {"Engine", "Motor vehicle (road)", "Car", "Idling", "Medium engine (mid frequency)"}
 _MOTOR |= {"Heavy engine (low frequency)", "Truck", "Motorcycle"}
 _AIR = {"Aircraft", "Aircraft engine", "Vehicle", "Jet engine", "Fixed-wing aircraft, airplane"}
 _INSIDE = {"Mechanical fan", "Air conditioning", "White noise", "Pink noise", "Hum", "Mains hum", "Noise", "Static"}
@@ -45,26 +47,26 @@ RIGHT: dict[str, set[str]] = {
     "rain": {"Rain", "Raindrop", "Rain on surface", "Water"},
     "sea": {"Ocean", "Waves, surf", "Water"},
     "stream": _WATER,
-    "underwater": {"Water", "Gurgling", "Liquid", "Rumble", "Bubble", "Boiling"},
+    "underwater": {"Water", "Gurgling", "Liquid", "Boiling"},
     "fire": {"Fire", "Crackle"},
     "forest": {"Bird", "Bird vocalization, bird call, bird song", "Chirp, tweet", "Rustling leaves", "Wild animals"},
     "night": {"Cricket", "Insect"},
-    "city": _ROAD | {"Outside, urban or manmade", "Environmental noise", "Rumble"},
+    "city": _ROAD | {"Outside, urban or manmade", "Environmental noise"},
     "traffic": _ROAD | {"Outside, urban or manmade"},
     "crowd": {"Crowd", "Hubbub, speech noise, speech babble", "Chatter"},
     "room": _INSIDE,
     "ventilation": _INSIDE,
-    "cabin": {"Vehicle", "Car", "Motor vehicle (road)", "Engine", "Rumble", "Wind noise (microphone)"},
-    "rumble": {"Rumble", "Thunder", "Thunderstorm", "Explosion", "Vehicle"},
+    "cabin": {"Vehicle", "Car", "Motor vehicle (road)", "Bus", "Truck"},
+    "rumble": {"Rumble", "Thunder", "Thunderstorm"},
     "pour": {"Pour", "Liquid", "Fill (with liquid)", "Water", "Trickle, dribble", "Water tap, faucet", "Drip"},
-    "cloth": {"Rustle", "Zipper (clothing)", "Rustling leaves", "Scratch", "Rub", "Crumpling, crinkling"},
+    "cloth": {"Rustle", "Zipper (clothing)", "Rub", "Crumpling, crinkling"},
     "engine": _MOTOR,
-    "rotor": {"Helicopter", "Aircraft", "Aircraft engine", "Propeller, airscrew", "Vehicle"},
+    "rotor": {"Helicopter", "Aircraft", "Propeller, airscrew"},
     "machine": {"Mechanisms", "Gears", "Sewing machine", "Printer", "Mechanical fan", "Engine", "Power tool", "Tools"},
     "passby.car": _ROAD,
     "passby.aircraft": _AIR,
     "passby.train": {"Train", "Rail transport", "Railroad car, train wagon", "Vehicle", "Subway, metro, underground"},
-    "whoosh": {"Whoosh, swoosh, swish", "Whip", "Wind"},
+    "whoosh": {"Whoosh, swoosh, swish", "Whip"},
     "impact.wood": {"Wood", "Knock", "Tap", "Thump, thud", "Chop", "Hammer", "Door", "Wood block", "Bang"},
     "impact.metal": {"Clang", "Hammer", "Ding", "Tools", "Bang", "Cutlery, silverware", "Dishes, pots, and pans", "Cowbell", "Bell"},
     "impact.stone": {"Knock", "Tap", "Hammer", "Chop", "Smash, crash", "Slap, smack", "Bang", "Tick", "Crack"},
@@ -127,7 +129,7 @@ class Yamnet:
 def judge(net: Yamnet, sound: Sound, seeds: int) -> Verdict:
     """Render with some seeds and rank."""
     ranks, first, leak = [], [], ""
-    for seed in range(1, seeds + 1):
+    for seed in range(FIRST_SEED, FIRST_SEED + seeds):
         order = [net.names[i] for i in np.argsort(-net.scores(heard(sound, seed)))]
         right = RIGHT.get(sound.id, set())
         ranks.append(1 + next((k for k, name in enumerate(order) if name in right), 520))

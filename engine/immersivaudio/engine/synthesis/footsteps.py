@@ -47,7 +47,7 @@ class Grit:
         """Grains at these moments, mono, peak 1; ``heavy`` is the exponent of the power law of their amplitudes."""
         starts = (np.maximum(places_s, 0.0) * RATE_HZ).astype(int)
         out = np.zeros(int(starts.max()) + 2_400)
-        loud = np.minimum(1.0 + rng.pareto(heavy, len(starts)), 14.0) * rng.choice([-1.0, 1.0], len(starts))
+        loud = np.minimum(1.0 + rng.pareto(heavy, len(starts)), 9.0) * rng.choice([-1.0, 1.0], len(starts))
         for start, factor, row in zip(starts, loud, rng.integers(0, len(self._grains), len(starts)), strict=True):
             grain = self._grains[row]
             out[start : start + len(grain)] += factor * grain
@@ -124,7 +124,7 @@ class Gravel(_Step):
 
     def step(self, rng: Rng, strength: float, roll_s: float, body_hz: float) -> Array:
         many = int(lerp(260, 480, strength))
-        stones = self.grit.crunch(rng, _trodden(rng, many, roll_s, 0.15), 2.6)
+        stones = self.grit.crunch(rng, _trodden(rng, many, roll_s, 0.12), 2.6)
         push = lerp(0.2, 0.36, strength)
         return _mixed(
             (0.0, 1.0, stones),

@@ -73,9 +73,9 @@ def seconds(duration_s: float) -> Array:
     return np.arange(max(1, int(duration_s * RATE_HZ))) / RATE_HZ
 
 
-def panned(position: float) -> Array:
-    """Left and right gain ``[2]`` at equal power; ``position`` from -1 to 1."""
-    angle = (position + 1.0) * np.pi / 4
+def panned(position: Array | float) -> Array:
+    """Left and right gain ``[2]`` (``[2, n]`` of many) at equal power; ``position`` from -1 to 1."""
+    angle = (np.asarray(position) + 1.0) * np.pi / 4
     return np.array([np.cos(angle), np.sin(angle)])
 
 

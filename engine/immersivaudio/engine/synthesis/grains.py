@@ -72,9 +72,9 @@ class Cloud:
         starts = self._moments(rate_hz)
         gains = self._gains(len(starts), spread, heavy)
         which = self._rng.integers(0, len(self._table), len(starts))
-        places = self._rng.uniform(-self._width, self._width, len(starts))
-        for start, loud, row, place in zip(starts, gains, which, places, strict=True):
-            self._tape.lay(int(start), self._table[row], loud * panned(place))
+        sides = gains[:, None] * panned(self._rng.uniform(-self._width, self._width, len(starts))).T
+        for start, row, side in zip(starts.tolist(), which.tolist(), sides, strict=True):
+            self._tape.lay(start, self._table[row], side)
         return self._tape.frame()
 
     def _refresh(self) -> None:
@@ -107,9 +107,7 @@ class Shower:
         hops = np.repeat(np.arange(HOPS), counts)
         starts = hops * HOP + self._rng.integers(0, HOP, len(hops))
         loud = np.exp(spread * self._rng.standard_normal(len(starts))) * self._rng.choice([-7.0, 7.0], len(starts))
-        angles = (self._rng.uniform(-self._width, self._width, len(starts)) + 1) * np.pi / 4
-        impulses = np.zeros((2, FRAME))
-        np.add.at(impulses[0], starts, loud * np.cos(angles))
-        np.add.at(impulses[1], starts, loud * np.sin(angles))
+        sides = loud * panned(self._rng.uniform(-self._width, self._width, len(starts)))
+        impulses = np.stack([np.bincount(starts, side, FRAME) for side in sides])
         out, self._state = signal.sosfilt(self._sos, impulses, axis=-1, zi=self._state)
         return np.asarray(out, np.float64)

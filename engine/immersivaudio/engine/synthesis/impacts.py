@@ -117,9 +117,9 @@ INDOORS = Room()
 def placed(dry: Array, distance: float, rng: Rng, room: Room = INDOORS) -> Array:
     """A mono blow where it happens: darker and with more of the room the farther; a little to one side."""
     near = darkened(dry, 0.8 * distance)
-    sides = panned(rng.uniform(-0.12, 0.12))
+    sides = np.sqrt(2.0) * panned(rng.uniform(-0.12, 0.12))
     share = room.share + 0.7 * distance**1.5 * (0.3 + 2 * room.share)
-    return in_room(near * sides[:, None], share, lerp(room.near_s, room.far_s, distance), 0.012)
+    return sides[:, None] * in_room(near, share, lerp(room.near_s, room.far_s, distance), 0.012)
 
 
 def resonator(push: Array, hz: float, decay_s: float) -> Array:

@@ -155,7 +155,7 @@ class Machine:
         fast = ask["speed"]
         self._shaft = Turning(rng, glide(10.0, 34.0, fast), 0.003)
         self._stroke = Pulses(rng, [_stroke(rng) * g for g in (1.0, 0.45, 0.7, 0.45)], 0.1)
-        self._per_turn = 0.25
+        self._per_turn = 0.5
         self._mesh = np.array([2, 4, 17, 34, 51], float)
         self._loud = np.array([0.3, 0.2, 0.2, 0.14, 0.09]) * rng.uniform(0.7, 1.3, 5)
         self._noise = Noise(rng, 0.7)
@@ -181,7 +181,7 @@ def _stroke(rng: Rng) -> Array:
         for f, d in zip(rng.uniform(500, 4_000, 12), rng.uniform(0.007, 0.028, 12), strict=True)
     )
     clatter = burst(rng, 0.18, band(1_500.0, 9_000.0, 1)) * np.exp(-t / rng.uniform(0.004, 0.02))
-    return np.asarray(1.3 * body + 0.14 * metal + 0.07 * clatter, np.float64)
+    return np.asarray(1.1 * body + 0.2 * metal + 0.1 * clatter, np.float64)
 
 
 class Cabin:

@@ -51,8 +51,13 @@ class Whoosh:
 
 
 def _fibre(rng: Rng) -> Array:
-    """A thread or fold that slips: a short rub."""
-    return rub(rng, glide(700.0, 7_500.0, rng.random()))
+    """A fold that sticks and slips: three short rubs within some hundredths of a second."""
+    out = np.zeros(int(0.1 * RATE_HZ))
+    for start in np.cumsum(rng.exponential(0.02, 3)):
+        grain = rub(rng, glide(700.0, 7_500.0, rng.random())) * np.exp(0.8 * rng.standard_normal())
+        first = int(min(start, 0.05) * RATE_HZ)
+        out[first : first + len(grain)] += grain
+    return out
 
 
 class Cloth:
@@ -72,11 +77,11 @@ class Cloth:
 
     def frame(self) -> Array:
         now = self._clock_s + np.arange(HOPS) * HOP_S
-        level = lerp(0.12, 0.3, self._busy) + self._swing(now)
+        level = lerp(0.2, 0.6, self._busy) + self._swing(now)
         self._clock_s += FRAME / RATE_HZ
         rub = np.exp(0.5 * self._rub.frame())
         out = self._noise.frame((0.06 * level * rub)[:, None] * self._weave)
-        return 2.0 * out + 0.12 * self._fine.frame(1_500.0 * level * rub, 0.9)
+        return 2.4 * out + 0.09 * self._fine.frame(520.0 * level * rub, 0.5)
 
     def _swing(self, now: Array) -> Array:
         while self._next_s < now[-1] + 0.1:

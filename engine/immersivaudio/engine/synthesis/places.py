@@ -130,14 +130,14 @@ def _clank(rng: Rng) -> Array:
 class City:
     """A city from a roof or a side street: a hum that falls as 1/f^2, swells of far traffic, now and then an event."""
 
-    settle_s = 20.0
+    settle_s = 30.0
 
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("city")
         busy, far = ask["intensity"], ask["distance"]
         self._busy, self._near = busy, 1 - 0.7 * far
         self._hum = unit(slope(-7.0, 75.0) * band(32.0, 3_000.0, 1)) + 0.10 * unit(hump(450.0, 1.0))
-        self._road = _Road(rng, glide(8.0, 2.5, busy), glide(16.0, 70.0, far), 13.0)
+        self._road = _Road(rng, glide(6.0, 1.8, busy), glide(16.0, 70.0, far), 13.0)
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (0.5, 3.0, 12.0))
         self._tape, self._clock_s = Tape(), 0.0
 
@@ -149,7 +149,7 @@ class City:
             start = int(self._rng.integers(0, FRAME))
             self._tape.lay_stereo(start, 0.5 * self._near * in_room(event, 4.0, 1.8, 0.08))
         self._clock_s += FRAME_S
-        hum = (0.07 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
+        hum = (0.11 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
         cars, motors = self._road.drive(now)
         busy = lerp(0.5, 1.0, self._busy)
         return self._noise.frame(hum + 1.1 * busy * cars) + 2.4 * busy * motors + self._tape.frame()

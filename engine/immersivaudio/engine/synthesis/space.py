@@ -6,6 +6,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import fft, signal
 
 from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, glide, seconds, stream
@@ -31,11 +32,19 @@ def room(reverb_s: float, early_s: float = 0.02, seed: int = 1) -> Array:
 
 def in_room(wave: Array, share: float, reverb_s: float, early_s: float = 0.02) -> Array:
     """``wave`` ``[n]`` or ``[2, n]`` with its room, ``[2, n + tail]``; ``share`` is the room's energy against the direct."""
-    dry = np.broadcast_to(wave, (2, wave.shape[-1]))
-    response = room(round(reverb_s, 2), early_s)
-    wet = np.sqrt(share) * signal.oaconvolve(dry, response, axes=-1)
+    dry, tail = np.atleast_2d(wave), room(round(reverb_s, 2), early_s).shape[1]
+    length = dry.shape[1] + tail - 1
+    size = fft.next_fast_len(-(-length // 8_192) * 8_192, real=True)
+    spectra = fft.rfft(dry.astype(np.float32), size) * _answer(round(reverb_s, 2), early_s, size)
+    wet = np.sqrt(share) * fft.irfft(spectra, size)[:, :length].astype(np.float64)
     wet[:, : dry.shape[1]] += dry
     return np.asarray(wet, np.float64)
+
+
+@lru_cache(maxsize=48)
+def _answer(reverb_s: float, early_s: float, size: int) -> NDArray[np.complex64]:
+    """The spectrum of a room's response, ``size`` samples long."""
+    return np.asarray(fft.rfft(room(reverb_s, early_s).astype(np.float32), size), np.complex64)
 
 
 def far_cutoff_hz(distance: float) -> float:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import fft
 
-from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, panned, seconds
+from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, panned
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, burst, slope, unit
 from immersivaudio.engine.synthesis.space import Reverb
@@ -20,7 +20,7 @@ _VOWELS = np.array(
 )  # fmt: skip
 
 
-_VOICES, _WORDS = 8, 8
+_VOICES, _WORDS = 6, 7
 
 
 def _formants(frequencies: Array, rng: Rng, tract: float) -> Array:
@@ -36,17 +36,17 @@ def _formants(frequencies: Array, rng: Rng, tract: float) -> Array:
 
 def _syllable(rng: Rng, pitch_hz: float, tract: float) -> Array:
     """A voiced syllable of 120 to 260 ms with a breath of a consonant before it, mono."""
-    t = seconds(rng.uniform(0.12, 0.26))
-    x = t / t[-1]
-    pitch = pitch_hz * (1 + rng.uniform(-0.12, 0.12) * x + 0.06 * np.sin(np.pi * x)) * 2 ** (rng.normal(0, 0.12))
-    phase = np.cumsum(pitch * (1 + 0.01 * rng.standard_normal(len(t)))) / RATE_HZ
-    pulses = np.diff(np.floor(phase), prepend=0.0)
-    size = fft.next_fast_len(len(t) + 1_200, real=True)
-    spectrum = fft.rfft(pulses, size)
-    frequencies = fft.rfftfreq(size, 1 / RATE_HZ)
-    tilt = 1 / (1 + (frequencies / 900.0) ** 1.1)
-    voiced: Array = fft.irfft(spectrum * tilt * _formants(frequencies, rng, tract), size)[: len(t)]
-    voiced *= np.sin(np.pi * x) ** 0.5 / (np.std(voiced) + 1e-9)
+    # A third of the rate holds a voice; the inverse transform brings it back to the full one.
+    rate_hz = RATE_HZ // 3
+    n = int(rng.uniform(0.12, 0.26) * rate_hz)
+    x = np.arange(n) / n
+    pitch = pitch_hz * (1 + rng.uniform(-0.12, 0.12) * x + 0.06 * np.sin(np.pi * x)) * 2 ** rng.normal(0, 0.25)
+    pulses = np.diff(np.floor(np.cumsum(pitch) / rate_hz), prepend=0.0)
+    size = fft.next_fast_len(n + 400, real=True)
+    spectrum, frequencies = fft.rfft(pulses, size), fft.rfftfreq(size, 1 / rate_hz)
+    spectrum *= _formants(frequencies, rng, tract) / (1 + (frequencies / 900.0) ** 1.1)
+    voiced: Array = fft.irfft(spectrum, 3 * size)[: 3 * n]
+    voiced *= np.sin(np.pi * np.arange(3 * n) / (3 * n)) ** 0.5 / (np.std(voiced) + 1e-9)
     breath = burst(rng, 0.05, _consonant(rng)) * rng.uniform(0.0, 0.35)
     return np.concatenate([breath * np.hanning(len(breath)), voiced])
 
@@ -57,12 +57,12 @@ def _consonant(rng: Rng) -> Array:
 
 
 class _Voice:
-    """Three people who talk across one another, a few moments of them at hand, renewed one by one."""
+    """Five people who talk across one another, a few moments of them at hand, renewed one by one."""
 
     def __init__(self, rng: Rng) -> None:
         self._rng = rng
-        self._people = [(rng.uniform(170, 240), rng.uniform(1.1, 1.2)) for _ in range(2)]
-        self._people.append((rng.uniform(90, 145), rng.uniform(0.92, 1.05)))
+        self._people = [(rng.uniform(170, 240), rng.uniform(1.1, 1.2)) for _ in range(3)]
+        self._people += [(rng.uniform(90, 145), rng.uniform(0.92, 1.05)) for _ in range(2)]
         self._words = [self._utter() for _ in range(_WORDS)]
 
     def _utter(self) -> Array:
@@ -112,15 +112,16 @@ class Crowd:
         rng = ask.rng("crowd")
         dense, far = ask["intensity"], ask["distance"]
         self._voices = [_Voice(rng) for _ in range(_VOICES)]
-        count = round(lerp(20, 70, dense))
+        count = round(lerp(16, 60, dense))
         self._speakers = [_Speaker(rng, self._voices[k % _VOICES]) for k in range(count)]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
         self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.3, 0.9, 0.6 * dense + 0.4 * far)
-        self._hall, self._near = Reverb(lerp(1.1, 1.7, far), 0.03), lerp(0.14, 0.02, far)
+        self._hall, self._near = Reverb(lerp(1.1, 1.7, far), 0.03), lerp(0.06, 0.0, far)
         self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 
     def frame(self) -> Array:
-        self._voices[self._turn % _VOICES].renew()
+        if self._turn % 2 == 0:
+            self._voices[self._turn // 2 % _VOICES].renew()
         self._turn += 1
         for speaker in self._speakers:
             speaker.talk(self._tape, self._clock_s)

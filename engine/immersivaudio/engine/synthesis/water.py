@@ -60,7 +60,7 @@ def _patter(low_hz: float, high_hz: float) -> Make:
 class Rain:
     """Rain: a hiss of drops too many to tell apart, drops near by, bubble tones of puddles, all by density."""
 
-    settle_s = 12.0
+    settle_s = 20.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("rain")

@@ -86,4 +86,4 @@ class WindTrees:
             sides += tilt[:, None, None] * (level[:, None] * shape)[None]
         sides += ((speed**1.3)[:, None] * self._body)[None]
         rustle = self._flutter.frame(np.minimum(900.0 * total / 4, 3_000.0))
-        return self._noise.frame(sides) + lerp(0.06, 0.10, self._force) * rustle
+        return self._noise.frame(sides) + lerp(0.03, 0.05, self._force) * rustle
