@@ -23,7 +23,6 @@ _LEANS_S = (0.0, -0.014, 0.014)
 _LOOK_BACK = 7
 _MISS, _LEAN, _BEND = 14.0, 0.8, 1.6
 _TEMPI = tuple(1.0 + 0.02 * step for step in range(-9, 15))
-_CHOICES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +92,13 @@ def _reached(rows: list[list[_Stop]], hit: float, lean: float, eighth_s: float, 
     best: _Stop | None = None
     for skipped, row in enumerate(reversed(rows[-_LOOK_BACK:])):
         for before in row:
+            least = before.cost + _MISS * skipped + (_LEAN if lean else 0.0)
+            if best is not None and least >= best.cost:
+                continue
             step = _best_step(before, hit + lean, eighth_s, meter)
             if step is None:
                 continue
-            cost = before.cost + step[0] + _MISS * skipped + (_LEAN if lean else 0.0)
+            cost = least + step[0]
             if best is None or cost < best.cost:
                 best = _Stop(hit + lean, cost, before, step[1])
     return best
@@ -107,7 +109,7 @@ def _best_step(before: _Stop, time_s: float, eighth_s: float, meter: int) -> tup
     wanted = (time_s - before.time_s) / eighth_s
     low, high = math.ceil(wanted * (1 - _REACH)), math.floor(wanted * (1 + _REACH))
     middle = round(wanted)
-    near = sorted(range(max(1, low), high + 1), key=lambda count: abs(count - middle))[: _CHOICES * meter]
+    near = range(max(1, low, middle - meter), min(high, middle + meter) + 1)
     return min(((_price(count, wanted, meter), count) for count in near), default=None)
 
 
