@@ -204,11 +204,11 @@ class Night:
         rng = ask.rng("night")
         lively = ask["intensity"]
         near = lerp(1.0, 0.3, ask["distance"])
-        count = round(lerp(3, 21, lively))
-        self._insects = [_Cricket(rng, i % 6 == 5, 0.8 * near if i < 2 else 0.4 * near) for i in range(count)]
+        count = round(lerp(2, 12, lively))
+        self._insects = [_Cricket(rng, i % 6 == 5, near if i < 2 else 0.3 * near) for i in range(count)]
         self._noise, self._breeze = Noise(rng, 0.9), Wander(rng, (2.0, 8.0))
-        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.06
-        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.012, 0.06, lively)
+        self._air = unit(slope(-6.0, 90.0) * band(40.0, 4_000.0, 1)) * 0.1
+        self._choir = unit(band(3_200.0, 5_600.0, 4)) * lerp(0.01, 0.05, lively)
         self._swarm = Wander(rng, (0.02, 0.08))
         self._tape, self._clock_s, self._ramp = Tape(), 0.0, Ramp()
 

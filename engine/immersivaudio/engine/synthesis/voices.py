@@ -85,14 +85,14 @@ class _Speaker:
 
     def __init__(self, rng: Rng, voice: _Voice) -> None:
         self._rng, self._voice = rng, voice
-        self._sides = panned(rng.uniform(-0.9, 0.9)) * glide(0.8, 0.45, rng.random())
+        self._sides = panned(rng.uniform(-0.9, 0.9)) * glide(0.75, 0.5, rng.random())
         self._left, self._next_s, self._pace_s = 0, rng.uniform(0, 1.5), rng.uniform(0.17, 0.26)
 
     def talk(self, tape: Tape, now_s: float) -> None:
         """Lay every syllable that starts within the frame that begins at ``now_s``."""
         while self._next_s < now_s + FRAME_S:
             start = max(0, int((self._next_s - now_s) * RATE_HZ))
-            tape.lay(start, self._voice.word(), np.exp(0.3 * self._rng.standard_normal()) * self._sides)
+            tape.lay(start, self._voice.word(), np.exp(0.15 * self._rng.standard_normal()) * self._sides)
             self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
             self._left -= 1
             if self._left <= 0:
@@ -112,11 +112,11 @@ class Crowd:
         rng = ask.rng("crowd")
         dense, far = ask["intensity"], ask["distance"]
         self._voices = [_Voice(rng) for _ in range(_VOICES)]
-        count = round(lerp(16, 60, dense))
+        count = round(lerp(18, 76, dense))
         self._speakers = [_Speaker(rng, self._voices[k % _VOICES]) for k in range(count)]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
-        self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.3, 0.9, 0.6 * dense + 0.4 * far)
-        self._hall, self._near = Reverb(lerp(1.1, 1.7, far), 0.03), lerp(0.06, 0.0, far)
+        self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.5, 1.4, 0.6 * dense + 0.4 * far)
+        self._hall, self._near = Reverb(lerp(1.5, 2.1, far), 0.03), lerp(0.03, 0.0, far)
         self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 
     def frame(self) -> Array:
