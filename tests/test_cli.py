@@ -271,3 +271,35 @@ def test_brackets_in_a_name_are_no_markup(ball: Path, tmp_path: Path) -> None:
     done = call("score", ball, "-o", tmp_path / "[b]ig [link].mp4", "-q")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "[b]ig [link].mp4")
+
+
+def test_a_folder_or_nothing_is_no_source(tmp_path: Path) -> None:
+    for source in (tmp_path, ""):
+        done = call("score", source)
+        assert done.returncode == 2
+        assert "is a folder" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closes a file descriptor")
+def test_without_a_stderr(ball: Path, tmp_path: Path) -> None:
+    """As some schedulers start a program."""
+    command = [*COMMAND, "spot", str(ball), "-o", str(tmp_path / "cues.json")]
+    done = subprocess.run(["sh", "-c", '"$@" 2>&-', "sh", *command], timeout=300)
+    assert done.returncode == 0
+    assert files(tmp_path) == ["cues.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are held by flock")
+def test_what_a_killed_call_left_behind_is_removed_by_the_next(tmp_path: Path) -> None:
+    from immersivaudio.cli.engines import own_engine
+
+    with own_engine(tmp_path):
+        (living,) = (tmp_path / "calls").iterdir()
+        abandoned = tmp_path / "calls" / "abandoned"
+        abandoned.mkdir()
+        for name in (".in-use", "original.wav"):
+            (abandoned / name).write_text("")
+        with own_engine(tmp_path):
+            assert living.is_dir()
+            assert not abandoned.exists()
+    assert list((tmp_path / "calls").iterdir()) == []

@@ -15,7 +15,7 @@ from conftest import manifest
 from immersivaudio.engine import media
 from immersivaudio.engine.bwf import WavWriter
 from immersivaudio.engine.cue import Span
-from immersivaudio.engine.errors import CancelledError, MediaError, RequestError
+from immersivaudio.engine.errors import CancelledError, MediaError, OutputError, RequestError
 from immersivaudio.engine.watchers import FrameWish
 
 CLIPS = [entry for entry in manifest()["video"] if "corrupt" not in entry["tags"]]
@@ -261,3 +261,12 @@ def test_what_an_edit_list_hides_is_not_counted(offset_films: Path) -> None:
     found = media.probe(path)
     assert times[0] == 0
     assert len(times) == found.duration_s * found.video[0].rate
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_said(ball: Path, tmp_path: Path) -> None:
+    wav = clicks(tmp_path / "mix.wav", (1.0,), 5.0)
+    (tmp_path / ".out.partial.mkv").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="no space"):
+        media.mux(ball, wav, tmp_path / "out.mkv")
+    assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ import platformdirs
 
 from immersivaudio.bridge.client import Client, Engine, spawn_engine
 from immersivaudio.engine.errors import OutputError
+
+_LOCK = ".in-use"
 
 
 def home() -> Path:
@@ -47,9 +50,34 @@ def own_engine(state: Path) -> Iterator[Engine]:
     with (
         tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder,
         tempfile.TemporaryDirectory(dir=calls, ignore_cleanup_errors=True) as jobs,
+        _lived_in(Path(jobs)),
     ):
+        _clear_abandoned(calls)
         address = f"unix:{Path(folder) / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
         places = ["--home", jobs, "--cache", str(state / "cache"), "--root", Path.cwd().anchor]
         with spawn_engine([*command, *places]) as engine:
             yield engine
+
+
+@contextlib.contextmanager
+def _lived_in(folder: Path) -> Iterator[None]:
+    """While the block runs (and this process lives), ``folder`` is somebody's."""
+    with (folder / _LOCK).open("w") as lock:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _clear_abandoned(calls: Path) -> None:
+    """Remove what calls left behind that were killed: gigabytes, for a long film."""
+    if sys.platform == "win32":
+        return
+    import fcntl
+
+    for lock in calls.glob(f"*/{_LOCK}"):
+        with contextlib.suppress(OSError), lock.open() as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)

@@ -7,6 +7,7 @@ Their files: a cue sheet (``immersivaudio spot -o``), a folder of takes (``perfo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import tempfile
@@ -28,6 +29,19 @@ def _never() -> bool:
 def _free(path: Path, overwrite: bool) -> None:
     if path.exists() and not overwrite:
         raise OutputError(f"{path.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
+
+
+def _put(source: Path, out: Path) -> None:
+    """Copy a file; nothing is left under its name where that fails."""
+    partial = out.with_name(f".{out.name[:200]}.partial")
+    try:
+        shutil.copyfile(source, partial)
+        partial.replace(out)
+    except OSError as error:
+        raise OutputError(f"{out.name} could not be written: {error.strerror}.", "Choose another --out.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _sheet(path: Path) -> Any:
@@ -104,11 +118,11 @@ def perform(
     done = performing.perform(cues, performing.Performers.load(), home() / "cache", rights, _never, lambda *_: None)
     if not what.endswith(".json"):
         (take,) = done.takes.values()
-        shutil.copyfile(take.path, out)
+        _put(Path(take.path), out)
         return
     out.mkdir(parents=True, exist_ok=True)
     for take in done.takes.values():
-        shutil.copyfile(take.path, out / f"{take.cue_id}.wav")
+        _put(Path(take.path), out / f"{take.cue_id}.wav")
     (out / "takes.json").write_text(json.dumps([asdict(take) for take in done.takes.values()], indent=1))
     click.echo(f"{len(done.takes)} takes in {out}, {done.reused} of them known already")
 

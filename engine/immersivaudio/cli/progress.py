@@ -28,7 +28,7 @@ class Bar:
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
         self._began = time.monotonic()
-        self._live = sys.stderr.isatty() and not quiet
+        self._live = sys.stderr is not None and sys.stderr.isatty() and not quiet
         columns = (
             TextColumn("{task.description:<26}"),
             BarColumn(),

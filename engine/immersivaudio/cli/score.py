@@ -146,6 +146,8 @@ def _existing(source: Path) -> Path:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "such a name cannot be"
         raise RequestError(f"{source.name[:80]} cannot be read: {why}.", "Check the path.") from error
+    if source.is_dir() and not _is_timeline(source):
+        raise RequestError(f"{source} is a folder.", "Name one video file or timeline.")
     return source
 
 

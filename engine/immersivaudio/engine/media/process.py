@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import imageio_ffmpeg
 
-from immersivaudio.engine.errors import CancelledError, MediaError
+from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, OutputError
 
 # Containers that hold media themselves. Playlists, concat scripts and image sequences open other files: left out.
 CONTAINERS = (
@@ -117,7 +117,7 @@ def run(command: list[str], cancelled: Callable[[], bool] | None = None) -> list
     """Run ffmpeg to its end; gives back what it complained of.
 
     Raises:
-        MediaError: it failed. CancelledError: somebody stopped it.
+        MediaError: it failed. OutputError: no space is left. CancelledError: somebody stopped it.
     """
     with Child([*command[:1], "-loglevel", "level+error", "-progress", "pipe:1", *command[1:]]) as child:
         for _ in child.chunks(64, cancelled):
@@ -125,14 +125,20 @@ def run(command: list[str], cancelled: Callable[[], bool] | None = None) -> list
         code = child.process.wait()
         child._reader.join()
         if code != 0:
-            raise MediaError("The file could not be written: ffmpeg gave up.", _advice(child.errors))
+            raise _failure(child.errors)
         return child.errors
+
+
+def _failure(errors: list[str]) -> EngineError:
+    if "no space" in " ".join(errors).lower():
+        return OutputError(
+            "The file could not be written: no space is left.", "Free some space or choose another folder with --out."
+        )
+    return MediaError("The file could not be written: ffmpeg gave up.", _advice(errors))
 
 
 def _advice(errors: list[str]) -> str:
     text = " ".join(errors).lower()
-    if "no space" in text:
-        return "Free some space or choose another folder with --out."
     if "codec" in text or "muxer" in text or "not currently supported" in text:
         return "Choose another container or codec, for example --container mkv."
     return "Try another container, for example --container mkv."
