@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from immersivaudio.cli import demo
 from immersivaudio.engine import plugins
 from immersivaudio.engine.cue import Clip, Sighting, Span
 from immersivaudio.engine.watchers import Frame
@@ -23,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 import _onsets
 import _pictures
 import _scenes
+import conftest
 
 SHARED = Path(__file__).parents[2] / "shared"
 VIDEO = SHARED / "media" / "video"
@@ -173,6 +175,35 @@ def test_repeated_frames_do_not_brake_anything() -> None:
     assert len(impacts(found)) <= 1
 
 
+def test_a_throw_is_struck_where_it_lands_and_not_at_its_top() -> None:
+    frames = (
+        Frame(Fraction(i, 25), conftest.ball_picture(i / 25, conftest.CONTACTS_S, (192, 108))) for i in range(120)
+    )
+    found = impacts(watch("motion", frames, Fraction(5)))
+    result = _onsets.agree(found, conftest.CONTACTS_S, 0.02)
+    assert result.recall == 1 and len(found) <= len(conftest.CONTACTS_S) + 1
+    assert abs(result.lag_s) <= 0.01
+
+
+@pytest.fixture(scope="module")
+def demo_frames() -> list[Frame]:
+    pictures = (cv2.resize(picture, (192, 108), interpolation=cv2.INTER_AREA) for picture in demo.film())
+    return [Frame(index / demo.RATE, picture) for index, picture in enumerate(pictures)]
+
+
+def test_the_demo_ball_is_struck_at_its_bounces_alone(demo_frames: list[Frame]) -> None:
+    found = impacts(watch("motion", demo_frames, Fraction(10)))
+    assert found == pytest.approx(demo.BOUNCES_S, abs=0.02)
+
+
+def test_a_cut_under_the_same_sky_is_a_cut_and_a_sea_is_no_road(demo_frames: list[Frame]) -> None:
+    assert shots(watch("shots", demo_frames, Fraction(10))) == [(0.0, "start"), (6.0, "hard")]
+    told = [s for s in watch("place", demo_frames, Fraction(10)) if s.label == "place" and s.confidence >= 0.5]
+    parts = [{str(s.values["kind"]) for s in told if (s.span.start_s < 3) == first} for first in (True, False)]
+    assert "sea" in parts[0] and "road" not in parts[0]
+    assert "road" in parts[1] and "sea" not in parts[1]
+
+
 def test_something_that_crosses_is_one_pass() -> None:
     def draw(canvas: np.ndarray, t: float) -> None:
         cv2.rectangle(canvas, (int(-50 + 70 * t), 40), (int(-6 + 70 * t), 70), (30, 40, 200), -1)
@@ -267,6 +298,17 @@ def test_impacts_of_real_footage(name: str, least: float) -> None:
     found = impacts(watch_footage("motion", name))
     assert _onsets.agree(found, events).f1 >= least
     assert _onsets.null_f1(found, events, float(footage(name)[-1].time_s)) < 0.5 * least
+
+
+@needs_shared
+def test_forward_travel_is_seen_though_the_far_stands_still() -> None:
+    camera = [s for s in watch_footage("motion", "highway-dashcam.mp4") if s.label == "camera"]
+    assert sum(s.span.duration_s for s in camera if s.values["kind"] == "travel") > 6
+
+
+@needs_shared
+def test_a_hazy_meadow_is_no_sea() -> None:
+    assert kinds(watch_footage("place", "aircraft-flyby-audio-drops-out.mp4")).get("sea", 0.0) < 0.5
 
 
 @needs_shared

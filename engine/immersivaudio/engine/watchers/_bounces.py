@@ -21,12 +21,13 @@ from immersivaudio.engine.watchers._movers import Mover
 Values = NDArray[np.float64]
 
 _LONGEST = 24
+_LEAST_WAY = 0.015
 _MATTERS = 0.4
 _PENALTY = 30.0
 _GRAIN = 0.0012  # the place of a silhouette is known to a quarter of a pixel
 _BENDS_FROM = 5
 _NEAR_S = 1 / 3
-_SHAKEN, _SHAKEN_MOST = 8.0, 3.0
+_SHAKEN, _SHAKEN_MOST, _SPECK, _RARE = 8.0, 3.0, 0.0025, 0.5
 _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
 # A logistic regression over drawn scenes alone; with less belief in "down" than they teach.
 _WEIGHTS = (0.30, 0.44, 1.60, 0.44, -0.47, 5.26, 1.15, -2.31, -0.60, -2.30)
@@ -153,6 +154,8 @@ def _part(mover: Mover, first: int, last: int) -> Part:
 
 def kinks(mover: Mover) -> list[Kink]:
     """Every place where two parts of the way meet; most are no contacts, their speeds say which."""
+    if float(np.ptp(mover.centres, axis=0).max()) < _LEAST_WAY:
+        return []
     told = parts(mover)
     found = [_kink(mover, one, other) for one, other in pairwise(told)]
     return [replace(kink, unrest=_unrest(kink, found), points=_points(told, found, i)) for i, kink in enumerate(found)]
@@ -226,9 +229,10 @@ def features(kink: Kink) -> tuple[float, ...]:
 
 
 def odds(kink: Kink) -> float:
-    """Log odds that a kink is a contact; a camera that is shaken makes kinks out of nothing."""
+    """Log odds that a kink is a contact; a shaken camera and specks make kinks out of nothing."""
     *weights, bias = _WEIGHTS
-    return float(np.dot(weights, features(kink))) + bias - min(_SHAKEN_MOST, _SHAKEN * kink.shaken)
+    doubt = min(_SHAKEN_MOST, _SHAKEN * kink.shaken) + 2.0 * max(0.0, float(np.log(_SPECK / kink.area)))
+    return float(np.dot(weights, features(kink))) + bias - doubt - _RARE
 
 
 @dataclass(frozen=True, slots=True)

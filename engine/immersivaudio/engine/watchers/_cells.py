@@ -51,7 +51,7 @@ def measure(rgb: Pixels, grey: Pixels, previous: Pixels | None, earlier: Pixels 
     opponent = np.dstack([chroma[..., 0] - chroma[..., 1], chroma[..., 1] - chroma[..., 2]])
     patchy = _pool(opponent**2).sum(-1) - (_pool(opponent) ** 2).sum(-1)
     moved = np.zeros_like(red) if previous is None else _pool(cv2.absdiff(grey, previous).astype(np.float32) / 255.0)
-    alive = np.zeros_like(red) if earlier is None else _alive(light, earlier.astype(np.float32) / np.float32(255.0))
+    alive = np.zeros_like(red) if earlier is None else _alive(_small(grey), _small(earlier))
     return Cells(
         red,
         green,
@@ -67,6 +67,11 @@ def measure(rgb: Pixels, grey: Pixels, previous: Pixels | None, earlier: Pixels 
         alive,
         float((grey > 190).mean()),
     )
+
+
+def _small(grey: Pixels) -> Floats:
+    half = cv2.resize(grey, (max(16, grey.shape[1] // 2), max(9, grey.shape[0] // 2)), interpolation=cv2.INTER_AREA)
+    return np.asarray(half, dtype=np.float32) / np.float32(255.0)
 
 
 def _alive(light: Floats, before: Floats) -> Floats:

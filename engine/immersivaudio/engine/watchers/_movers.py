@@ -7,6 +7,7 @@ picture differs from the median of the pictures around it, by more than that pla
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
@@ -196,15 +197,10 @@ def _kept(new: _Ground, old: _Ground | None) -> _Ground:
     picture, least = _shifted(old.picture, dx, dy), _shifted(old.least, dx, dy)
     moved_s, known_s = _shifted(old.moved_s, dx, dy), _shifted(old.known_s, dx, dy)
     now_s = new.at.time_s
-    stays = (now_s - moved_s < _HELD_S) & (now_s - known_s < _MOST_HELD_S)
-    both = stays[..., None]
-    return _Ground(
-        np.where(both, picture, new.picture),
-        np.where(both, least, new.least),
-        new.at,
-        moved_s,
-        np.where(stays, known_s, new.known_s),
-    )
+    stays = ((now_s - moved_s < _HELD_S) & (now_s - known_s < _MOST_HELD_S)).astype(np.uint8)
+    kept = (cv2.copyTo(a, stays, b) for a, b in ((picture, new.picture), (least, new.least), (known_s, new.known_s)))
+    ground, usual, known = (np.asarray(part) for part in kept)
+    return _Ground(ground, usual, new.at, moved_s, known)
 
 
 def _moved(view: _View, at: _View) -> Picture:
@@ -249,11 +245,13 @@ def _velocity(one: _Point, other: _Point) -> tuple[float, float]:
 def _cost(way: _Way, point: _Point) -> float:
     """How ill a point goes with a way, 1 and more where it cannot: what is struck may be anywhere within reach."""
     last, lasted = way.last, point.time_s - way.last.time_s
-    gone = (way.velocity[0] * lasted, way.velocity[1] * lasted)
-    reach = _REACH + _REACH_TIMES * float(np.hypot(*gone)) + 0.5 * float(np.sqrt(last.pixels))
-    off = float(np.hypot(point.x - last.x - gone[0], point.y - last.y - gone[1]))
     ratio = max(point.pixels, last.pixels) / min(point.pixels, last.pixels)
-    return 1.0 if ratio > _ALIKE else 0.7 * off / reach + 0.3 * float(np.log(ratio) / np.log(_ALIKE))
+    if ratio > _ALIKE:
+        return 1.0
+    gone = (way.velocity[0] * lasted, way.velocity[1] * lasted)
+    reach = _REACH + _REACH_TIMES * math.hypot(*gone) + 0.5 * math.sqrt(last.pixels)
+    off = math.hypot(point.x - last.x - gone[0], point.y - last.y - gone[1])
+    return 0.7 * off / reach + 0.3 * math.log(ratio) / math.log(_ALIKE)
 
 
 def _mover(way: _Way, shape: tuple[int, ...]) -> Mover:

@@ -184,7 +184,7 @@ def _beat(impacts: Sequence[Impact], possible: Sequence[Impact]) -> Beat | None:
     for first in range(len(times)):
         for second in range(first + 1, min(first + 6, len(times))):
             period = times[second] - times[first]
-            if 0.3 <= period <= 1.8:
+            if 0.3 <= period <= 1.5:
                 chain = _follow(times, first, second)
                 missed = (times[chain[-1]] - times[chain[0]]) / period + 1 - len(chain)
                 best = max(best, (sum(_worth(impacts[i]) for i in chain) - 0.7 * missed, chain, period))
