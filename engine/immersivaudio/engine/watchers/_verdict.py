@@ -19,6 +19,7 @@ _REFRACTORY_S = 0.2
 _LEAST = 0.12
 _HOPELESS = -3.5
 _TOO_FAR = 0.05
+_EACH = 0.35
 _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
         "brake": (0.00, 5.17, 1.27, 7.96, 1.48, 24.15, 1.10, 0.10, -0.40, 5.95, -1.81, -1.87, -1.11, 2.19, -23.47),
@@ -184,12 +185,12 @@ def _beat(impacts: Sequence[Impact], possible: Sequence[Impact]) -> Beat | None:
     for first in range(len(times)):
         for second in range(first + 1, min(first + 6, len(times))):
             period = times[second] - times[first]
-            if 0.3 <= period <= 1.5:
+            if 0.3 <= period <= 1.8:
                 chain = _follow(times, first, second)
                 missed = (times[chain[-1]] - times[chain[0]]) / period + 1 - len(chain)
                 best = max(best, (sum(_worth(impacts[i]) for i in chain) - 0.7 * missed, chain, period))
-    _, chain, period = best
-    if len(chain) < 4:
+    worth, chain, period = best
+    if len(chain) < 4 or worth < _EACH * len(chain):
         return None
     moments = _filled([times[i] for i in chain], period)
     halves = [(a + b) / 2 for a, b in pairwise(moments)]
