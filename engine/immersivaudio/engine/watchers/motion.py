@@ -87,7 +87,7 @@ def _impact(impact: Impact) -> Sighting:
 
 class _Motion:
     name = "motion"
-    version = "3"
+    version = "4"
     wish = FrameWish(WIDTH, 30.0)
 
     def available(self) -> str:
