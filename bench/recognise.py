@@ -30,8 +30,9 @@ from immersivaudio.engine.synthesis import catalog
 LENGTH_S = 12
 WINDOW, HOP, YAMNET_HZ = 15_600, 7_800, 16_000
 AIM = 0.8
-# The sounds were made by ear, by measurement and by seeds below this one.
-FIRST_SEED = 11
+# Seeds below this one were looked at while the sounds were made, and steps were searched against this very network: a
+# good figure here says less than unheard recordings would.
+FIRST_SEED = 1001
 
 _WATER = {"Water", "Stream", "Waterfall", "Gurgling", "Liquid"}
 _ROAD = {"Vehicle", "Motor vehicle (road)", "Car", "Car passing by", "Traffic noise, roadway noise"}
