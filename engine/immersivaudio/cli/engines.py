@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import platformdirs
 from immersivaudio.bridge.client import Client, Engine, spawn_engine
 from immersivaudio.engine.errors import OutputError
 
-_LOCK = ".in-use"
+_LOCK, _DAY_S = ".in-use", 24 * 3600
 
 
 def home() -> Path:
@@ -77,7 +78,10 @@ def _clear_abandoned(calls: Path) -> None:
         return
     import fcntl
 
-    for lock in calls.glob(f"*/{_LOCK}"):
-        with contextlib.suppress(OSError), lock.open() as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(lock.parent, ignore_errors=True)
+    for folder in calls.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime > _DAY_S:  # of an engine that wrote on as its call was killed
+                (folder / _LOCK).touch()
+            with (folder / _LOCK).open() as held:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
