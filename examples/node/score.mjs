@@ -52,14 +52,18 @@ async function upload(engine, path) {
   for await (const data of createReadStream(path)) hash.update(data);
   const digest = { sha256: hash.digest("hex"), size_bytes: (await stat(path)).size };
   const { missing } = await patiently(() => ask(engine, "media", "FindMissingBlobs", { digests: [digest] }));
-  if (missing.length) await patiently((gotOn) => uploadRest(engine, path, digest, gotOn));
+  let held = 0;
+  if (missing.length) await patiently(async (gotOn) => {
+    const { committed_bytes, complete } = await ask(engine, "media", "QueryWriteStatus", { digest });
+    if (committed_bytes > held) gotOn();
+    held = committed_bytes;
+    if (!complete) await send(engine, path, digest, held);
+  });
   else console.log("upload: the engine has it already");
   return digest;
 }
 
-async function uploadRest(engine, path, digest, gotOn) {
-  const { committed_bytes: start, complete } = await ask(engine, "media", "QueryWriteStatus", { digest });
-  if (complete) return;
+async function send(engine, path, digest, start) {
   console.log(`upload: from byte ${start} of ${digest.size_bytes}`);
   const { promise: answer, ended } = answered();
   const call = engine.media.WriteBlob(engine.metadata, ended);
@@ -68,7 +72,6 @@ async function uploadRest(engine, path, digest, gotOn) {
     const room = call.write({ digest, offset_bytes, data });
     if (!room) await Promise.race([once(call, "drain"), answer]);
     offset_bytes += data.length;
-    gotOn();
   }
   call.end();
   await answer;
