@@ -16,7 +16,7 @@ from conftest import CONTACTS_S
 
 from immersivaudio.engine import conform, media, original, performing, pipeline, watching
 from immersivaudio.engine.bwf import WavWriter, read_wav
-from immersivaudio.engine.cue import Clip, Cue, Licence, Sighting, Span, Stem
+from immersivaudio.engine.cue import Clip, Cue, CueSheet, Licence, Sighting, Span, Stem
 from immersivaudio.engine.errors import CancelledError, MediaError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.request import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Workspace
@@ -326,3 +326,13 @@ def test_one_sound_by_name(tmp_path: Path) -> None:
     assert stem.stem is Stem.FOLEY
     manifest = json.loads(next(made.path for made in outcome.made if made.kind == "manifest").read_text())
     assert "impact.metal" in json.dumps(manifest)
+
+
+def test_a_cue_that_lasts_no_time_is_left_out_and_said(ball: Path, tmp_path: Path) -> None:
+    empty = Cue("none", Stem.AMBIENCE, Span(SECOND, Fraction(0)), "rain")
+    sheet = CueSheet("film", Fraction(25), media.probe(ball).duration_s, (empty,))
+    with pytest.raises(ResultError, match="nothing to be heard"):
+        run(ScoreRequest(media=ball, sheet=sheet), tmp_path)
+    heard = replace(sheet, cues=(empty, Cue("rain", Stem.AMBIENCE, Span(Fraction(0), 2 * SECOND), "rain")))
+    outcome, _ = run(ScoreRequest(media=ball, sheet=heard), tmp_path)
+    assert any("last no time" in warning for warning in outcome.warnings)

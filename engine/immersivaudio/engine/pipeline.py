@@ -22,7 +22,7 @@ from immersivaudio.engine import (
     spotting,
     watching,
 )
-from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, tidy
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, samples_at, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
 from immersivaudio.engine.request import (
     Cancelled,
@@ -145,6 +145,10 @@ class _Job:
     def fit(self, sheet: CueSheet, edit: Edit) -> CueSheet:
         """``sheet`` on the clock of ``edit``; a sheet for another length is said, and cut to this one."""
         self.warn(*sheet.warnings)
+        empty = {cue.id for cue in sheet.sounding() if samples_at(cue.span.duration_s) == 0}
+        if empty:
+            self.warn(f"Cues that last no time are left out: {', '.join(sorted(empty)[:5])}.")
+            sheet = replace(sheet, cues=tuple(cue for cue in sheet.cues if cue.id not in empty))
         if sheet.duration_s == edit.duration_s:
             return sheet
         if abs(sheet.duration_s - edit.duration_s) > Fraction(1, 2):
