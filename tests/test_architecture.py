@@ -93,10 +93,11 @@ def test_what_runs_inside_an_editor_needs_the_standard_library_only(name: str) -
 
 def test_every_file_says_its_licence() -> None:
     missing = []
-    for folder in ("bridge", "engine", "editor_scripts", "protos", "tests", "bench"):
+    for folder in ("bridge", "engine", "editor_scripts", "examples", "protos", "tests", "bench"):
         for path in sorted((ROOT / folder).rglob("*")):
             if (
-                path.suffix in (".py", ".proto", ".toml", ".lua", ".js", ".sh")
+                "node_modules" not in path.parts
+                and path.suffix in (".py", ".proto", ".toml", ".lua", ".js", ".mjs", ".sh")
                 and "SPDX-License-Identifier" not in path.read_text()[:200]
             ):
                 missing.append(path.relative_to(ROOT).as_posix())

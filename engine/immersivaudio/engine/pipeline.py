@@ -212,7 +212,7 @@ def _performers() -> performing.Performers:
 
 def _edit_of(request: ScoreRequest, scratch: Path) -> tuple[Edit, Any]:
     if request.media is not None:
-        return conform.single(media.probe(request.media), request.name or request.media.stem), None
+        return conform.single(_probed(request.media, request.name), request.name or request.media.stem), None
     if request.timeline is not None:
         timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request), scratch)
         return (replace(edit, name=request.name) if request.name else edit), timeline
@@ -225,6 +225,15 @@ def _edit_of(request: ScoreRequest, scratch: Path) -> tuple[Edit, Any]:
         seconds = Fraction(str(request.params.get("duration_s", 4.0)))
         return Edit(request.name or "sound", Fraction(24), seconds), None
     raise RequestError("Nothing was given to score.", "Give a video file or a timeline.")
+
+
+def _probed(path: Path, name: str) -> media.Probe:
+    """The media of a job; what is said of an uploaded file names it as its owner does."""
+    try:
+        return media.probe(path)
+    except MediaError as error:
+        said = error.message.replace(path.name, name) if name and len(path.name) == 64 else error.message
+        raise MediaError(said, error.hint) from error
 
 
 def _prober(request: ScoreRequest) -> Callable[[Path], media.Probe]:
