@@ -302,6 +302,8 @@ def spotted(package: str, folder: Path, options: dict) -> dict:
     found |= _outcome(package, scene, users)
     found["files"] = sorted({strip.sound.filepath for strip in strips(scene) if strip.type == "SOUND"})
     laid = len(strips(scene))
+    # Another cut of the film, so that the engine has to watch again and there is something to cancel.
+    strips(scene)["film"].frame_final_start += 1
     bpy.ops.immersivaudio.spot()
     until(package, lambda session: session.task is None or session.task.job)
     bpy.ops.immersivaudio.cancel()
