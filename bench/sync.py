@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Sync: how well impacts, recorded sound and foley meet the known contacts of the ``sync-*`` clips, beside chance.
 
-    python bench/sync.py [--stem CLIP=FOLEY.wav ...]
+    python bench/sync.py
 
 F1, precision, recall within 80 ms one to one, and the median signed lag (positive: late). "null" is the same list of
 moments shifted around the clip by 400 random offsets.
@@ -9,9 +9,8 @@ moments shifted around the clip by 400 random offsets.
 
 from __future__ import annotations
 
-import argparse
+import tempfile
 import tomllib
-import wave
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 from _onsets import agree, null_f1, onsets
-from numpy.typing import NDArray
 
-from immersivaudio.engine import media, plugins
-from immersivaudio.engine.cue import Clip, Span
+from immersivaudio.engine import media, pipeline, plugins
+from immersivaudio.engine.cue import Clip, Span, Stem
+from immersivaudio.engine.request import DeliveryWish, ScoreRequest, Workspace
 
 MEDIA = Path(__file__).parents[2] / "shared" / "media"
 RATE_HZ = 48_000
@@ -73,15 +72,14 @@ def recorded(path: Path) -> list[float]:
     return onsets(np.concatenate(blocks, axis=1).mean(0), RATE_HZ)
 
 
-def stem_onsets(path: Path) -> list[float]:
-    """Onsets of a rendered stem; PCM of 16, 24 or 32 bit."""
-    with wave.open(str(path)) as reader:
-        width, channels, rate_hz = reader.getsampwidth(), reader.getnchannels(), reader.getframerate()
-        raw = np.frombuffer(reader.readframes(reader.getnframes()), np.uint8).reshape(-1, width)
-    whole = np.zeros((len(raw), 4), np.uint8)
-    whole[:, 4 - width :] = raw
-    samples: NDArray[np.float32] = whole.view("<i4").ravel().astype(np.float32) / 2**31
-    return onsets(samples.reshape(-1, channels).mean(1), rate_hz)
+def foley(path: Path) -> list[float]:
+    """Onsets of the foley stem that the whole way gives for a clip, as ``score --output stems`` delivers it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        request = ScoreRequest(media=path, delivery=DeliveryWish(outputs=("stems",)))
+        made = pipeline.score(request, Workspace(folder / "cache", folder), lambda event: None, lambda: False).made
+        stems = [one.path for one in made if one.stem is Stem.FOLEY]
+        return recorded(stems[0]) if stems else []
 
 
 def row(name: str, what: str, found: Sequence[float], truth: Truth) -> str:
@@ -94,11 +92,6 @@ def row(name: str, what: str, found: Sequence[float], truth: Truth) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--stem", action="append", default=[], metavar="CLIP=WAV", help="a foley stem to measure as well"
-    )
-    stems = dict(option.split("=", 1) for option in parser.parse_args().stem)
     clips = truths()
     if not clips:
         print("sync: the shared test media are not beside the repository, nothing to measure")
@@ -107,8 +100,7 @@ def main() -> None:
         print(row(name, "impacts alone", impacts(truth.path), truth))
         if truth.has_sound:
             print(row(name, "recorded sound", recorded(truth.path), truth))
-        if name in stems:
-            print(row(name, "foley stem", stem_onsets(Path(stems[name])), truth))
+        print(row(name, "foley stem", foley(truth.path), truth))
 
 
 if __name__ == "__main__":
