@@ -23,10 +23,13 @@ MARGIN_DB = 0.1
 
 
 class HopPeaks:
-    """True peaks of a sound, one number for each 2 ms. What stays below ``floor`` counts as nothing."""
+    """True peaks of a sound, one number for each 2 ms. What stays below ``floor`` counts as nothing.
 
-    def __init__(self, samples: int, floor: float, channels: int = 2) -> None:
-        self.peaks = np.zeros(-(-samples // HOP) + 1, np.float32)
+    Several sounds may note into the same ``peaks``: it then holds the highest of them.
+    """
+
+    def __init__(self, samples: int, floor: float, channels: int = 2, peaks: NDArray[np.float32] | None = None) -> None:
+        self.peaks = np.zeros(-(-samples // HOP) + 1, np.float32) if peaks is None else peaks
         self._floor = floor
         self._tail = np.zeros((channels, TAPS - 1), np.float32)
         self._heard = 0

@@ -218,13 +218,16 @@ def _limited(desk: Desk, peak_db: float, most: float, aim: levels.Aim) -> _Maste
     """A gain of at most ``most`` and a limiter under ``peak_db``, found by trying and listening, that meet ``aim``."""
     gain = min(aim.gain_db, most)
     floor = amplitude(peak_db - max(gain, most) - limiter.MARGIN_DB)
-    hops = {name: limiter.HopPeaks(desk.total, floor) for name in (*desk.stems, None)}
+    whole = limiter.HopPeaks(desk.total, floor)
+    hops = {name: limiter.HopPeaks(desk.total, floor, peaks=whole.peaks) for name in desk.stems} | {None: whole}
     for _, count, blocks in desk.blocks(0.35, 0.45):
         heard: dict[Stem | None, Block] = {None: summed(blocks, count)}
         heard |= dict[Stem | None, Block](blocks.items())
         for name, hop in hops.items():
             hop.push(heard.get(name, np.zeros((2, count), np.float32)))
-    peaks = np.maximum.reduce([hop.finish() for hop in hops.values()])
+    for hop in hops.values():
+        hop.finish()
+    peaks = whole.peaks
     master = _Master(gain, limiter.ride(peaks, gain, peak_db))
     for _ in range(_ROUNDS if aim.lufs is not None else 0):
         lack = (aim.lufs or 0.0) - (_lufs(desk, master) or aim.lufs or 0.0)
