@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import sys
 import tempfile
@@ -12,18 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
-
 from immersivaudio.bridge.client import Client, Engine, spawn_engine
 from immersivaudio.engine.errors import OutputError
+from immersivaudio.engine.models.store import home as home
 
 _LOCK, _DAY_S = ".in-use", 24 * 3600
-
-
-def home() -> Path:
-    """Where the engine keeps jobs and caches: IMMERSIVAUDIO_HOME, else the user's data folder."""
-    named = os.environ.get("IMMERSIVAUDIO_HOME")
-    return Path(named) if named else Path(platformdirs.user_data_dir("immersivaudio", appauthor=False))
 
 
 @contextlib.contextmanager
