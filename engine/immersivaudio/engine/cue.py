@@ -173,11 +173,31 @@ class GainPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A recording that a cue is to sound like.
+
+    ``path`` is where the engine finds it, ``name`` its file's name. ``licence`` is what its owner allows, in the words
+    of whoever named it; empty: it is their own. ``sha256`` is that of its bytes, empty until the engine has read them.
+    ``uploaded``: it came as a blob, and travels by its digest. ``events`` says which of its events (0 is the first)
+    each sync point takes; empty: the engine chooses.
+    """
+
+    path: str
+    name: str = ""
+    licence: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    uploaded: bool = False
+    events: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Cue:
     """One thing to be heard, on the record clock, and why.
 
     ``sound`` is a name of the engine's vocabulary (``immersivaudio.engine.sounds``). ``sync_s`` are moments that must
     be hit to the sample. ``confidence`` (0 to 1) is how sure spotting is. ``locked`` cues survive a new spotting.
+    ``example``: what it is to sound like, for the performer ``analogy``.
     """
 
     id: str
@@ -199,6 +219,7 @@ class Cue:
     confidence: float = 1.0
     locked: bool = False
     muted: bool = False
+    example: Example | None = None
 
 
 @dataclass(frozen=True, slots=True)
