@@ -73,20 +73,20 @@ _SCORE = {
 }
 
 VOCABULARY: tuple[Sound, ...] = (
-    Sound("wind", "wind in the open", "WINDGen", _A, _S, -6.0, _BED),
+    Sound("wind", "wind in the open", "WIND", _A, _S, -6.0, _BED),
     Sound("wind.trees", "wind in trees", "WINDVege", _A, _S, -6.0, _BED),
-    Sound("rain", "rain", "RAINGen", _A, _S, -4.0, _BED),
+    Sound("rain", "rain", "RAIN", _A, _S, -4.0, _BED),
     Sound("sea", "sea and surf", "WATRWave", _A, _S, -3.0, _BED),
     Sound("stream", "stream or brook", "WATRFlow", _A, _S, -4.0, _BED),
     Sound("underwater", "under water", "WATRUndwtr", _A, _S, -4.0, _BED),
     Sound("fire", "fire", "FIREBurn", _A, _S, -4.0, _BED),
     Sound("forest", "forest or park by day", "AMBForst", _A, _S, -8.0, _BED),
-    Sound("night", "night outdoors with insects", "AMBNght", _A, _S, -9.0, _BED),
+    Sound("night", "night outdoors with insects", "AMBInsc", _A, _S, -9.0, _BED),
     Sound("city", "city at a distance", "AMBUrbn", _A, _S, -7.0, _BED),
     Sound("traffic", "traffic close by", "AMBTraf", _A, _S, -5.0, _BED),
     Sound("crowd", "crowd without words", "CRWDWalla", _A, _S, -6.0, _BED),
     Sound("room", "room tone", "AMBRoom", _A, _S, -16.0, _BED),
-    Sound("ventilation", "ventilation or clean room", "AMBRoom", _A, _S, -12.0, _BED),
+    Sound("ventilation", "ventilation or clean room", "MACHHvac", _A, _S, -12.0, _BED),
     Sound("cabin", "inside a moving vehicle", "VEHInt", _A, _S, -6.0, _MACHINE),
     Sound("rumble", "low rumble", "DSGNRmbl", _E, _S, -8.0, _BED),
     Sound(
@@ -104,7 +104,7 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("machine", "machine running", "MACHMisc", _E, _S, -8.0, _MACHINE),
     Sound("passby.car", "car passing", "VEHCar", _E, _M, 0.0, _PASSBY),
     Sound("passby.aircraft", "aircraft passing", "AEROJet", _E, _M, 0.0, _PASSBY),
-    Sound("passby.train", "train passing", "TRNGen", _E, _M, 0.0, _PASSBY),
+    Sound("passby.train", "train passing", "TRNMisc", _E, _M, 0.0, _PASSBY),
     Sound(
         "whoosh", "something moving fast through air", "WHSH", _F, _K, -6.0, {"strength": _STRENGTH, "speed": _SPEED}
     ),
@@ -113,10 +113,10 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("impact.stone", "blow on stone", "ROCKImpt", _F, _K, 0.0, _BLOW),
     Sound("impact.soft", "dull thud on something soft", "FGHTImpt", _F, _K, 0.0, _BLOW),
     Sound("impact.glass", "tap on glass or china", "GLASImpt", _F, _K, -2.0, _BLOW),
-    Sound("footstep.hard", "steps on a hard floor", "FEETMisc", _F, _K, -4.0, _STEP),
-    Sound("footstep.gravel", "steps on gravel", "FEETMisc", _F, _K, -4.0, _STEP),
-    Sound("footstep.grass", "steps on grass", "FEETMisc", _F, _K, -6.0, _STEP),
-    Sound("music", "instrumental music", "MUSC", _M_STEM, _S, -8.0, _SCORE),
+    Sound("footstep.hard", "steps on a hard floor", "FEETHmn", _F, _K, -4.0, _STEP),
+    Sound("footstep.gravel", "steps on gravel", "FEETHmn", _F, _K, -4.0, _STEP),
+    Sound("footstep.grass", "steps on grass", "FEETHmn", _F, _K, -6.0, _STEP),
+    Sound("music", "instrumental music", "MUSCMisc", _M_STEM, _S, -8.0, _SCORE),
 )
 
 BY_ID: dict[str, Sound] = {sound.id: sound for sound in VOCABULARY}
