@@ -91,6 +91,12 @@ class _Job:
     cancelled: Cancelled
     warnings: list[str] = field(default_factory=list)
 
+    @functools.cached_property
+    def watchers(self) -> watching.Watchers:
+        found = _watchers()
+        found.renew()
+        return found
+
     def warn(self, *texts: str) -> None:
         for text in texts:
             if text not in self.warnings:
@@ -129,7 +135,7 @@ class _Job:
         path = self.workspace.scratch / "original.wav"
         self.warn(*original.lay(edit, path, self.cancelled))
         report(0.5, "")
-        heard, said = watching.listen(edit, path, _watchers(), self.workspace.cache, self.cancelled)
+        heard, said = watching.listen(edit, path, self.watchers, self.workspace.cache, self.cancelled)
         self.warn(*said)
         return path, tuple(heard)
 
@@ -137,7 +143,7 @@ class _Job:
         if self.request.effect == "sfx":
             return _one_sound(self.request, edit)
         report = self.stage("watch")
-        seen = watching.watch(edit, sound, _watchers(), self.workspace.cache, self.cancelled, report)
+        seen = watching.watch(edit, sound, self.watchers, self.workspace.cache, self.cancelled, report)
         self.warn(*seen.warnings)
         self.stage("spot")
         return spotting.spot(edit, seen.sightings, _spot_options(self.request))
@@ -193,7 +199,16 @@ class _Job:
         folder = self.workspace.scratch / "out"
         folder.mkdir(parents=True, exist_ok=True)
         made = delivery.deliver(
-            edit, timeline, sheet, takes, mixed, self.request.delivery, self.request.media, folder, self.cancelled
+            edit,
+            timeline,
+            sheet,
+            takes,
+            mixed,
+            self.request.delivery,
+            self.request.media,
+            folder,
+            self.cancelled,
+            warn=self.warn,
         )
         for one in made:
             self.emit(one)

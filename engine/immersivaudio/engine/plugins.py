@@ -21,6 +21,11 @@ def names(kind: str) -> tuple[str, ...]:
     return (*own, *(name for name in foreign if name not in own))
 
 
+def own(kind: str, name: str) -> bool:
+    """Whether the plug-in is one of this package's own files."""
+    return (Path(__file__).with_name(kind) / f"{name}.py").is_file()
+
+
 def create(kind: str, name: str) -> Any:
     """A new plug-in object, made by its module's ``create()``.
 
@@ -31,7 +36,7 @@ def create(kind: str, name: str) -> Any:
 
 
 def _factory(kind: str, name: str) -> Callable[[], Any]:
-    if (Path(__file__).with_name(kind) / f"{name}.py").is_file():
+    if own(kind, name):
         module = importlib.import_module(f"immersivaudio.engine.{kind}.{name}")
         return module.create  # type: ignore[no-any-return]
     for point in entry_points(group=f"immersivaudio.{kind}", name=name):

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 
-from immersivaudio.engine.cue import Sighting
+from immersivaudio.engine.cue import ParamValue, Sighting
 from immersivaudio.engine.looks import number
 
 _CROSSES = 0.35
@@ -30,6 +31,29 @@ def _point(text: str) -> tuple[float, float, float, float]:
     share, _, place = text.partition(":")
     at, x, y, area = (min(1.0, max(0.0, float(part))) for part in (share, *place.split(",")))
     return at, x, y, area
+
+
+_ENDS = {"from": "to", "to": "from"}
+_TURNED = {"down": "up", "up": "down"}
+
+
+def backwards(values: Mapping[str, ParamValue]) -> dict[str, ParamValue]:
+    """The numbers of what was followed or struck, as they are when the clip is played backwards: it comes from where it
+    went, and a fall is a rise."""
+    found: dict[str, ParamValue] = {}
+    for name, value in values.items():
+        end, _, rest = name.partition("_")
+        found[f"{_ENDS[end]}_{rest}" if end in _ENDS else name] = value
+    if isinstance(path := values.get("path"), str):
+        found["path"] = " ".join(_from_the_end(text) for text in reversed(path.split()))
+    if isinstance(way := values.get("direction"), str):
+        found["direction"] = _TURNED.get(way, way)
+    return found
+
+
+def _from_the_end(text: str) -> str:
+    share, _, place = text.partition(":")
+    return f"{1.0 - float(share):.2f}:{place}"
 
 
 def box_at(thing: Sighting, at_s: Fraction) -> tuple[float, float, float, float]:

@@ -20,9 +20,10 @@ from typing import Any
 
 import cv2
 
-from immersivaudio.engine import media, original, plugins
+from immersivaudio.engine import guarding, media, original, plugins, records
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span, content_key, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError
+from immersivaudio.engine.tracks import backwards
 from immersivaudio.engine.watchers import FrameWish, PictureSession, PictureWatcher, SoundWatcher
 
 _LOG = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Watchers:
 
     def _add(self, name: str) -> None:
         try:
-            watcher = plugins.create("watchers", name)
+            watcher = guarding.create(name)
             if watcher.available():
                 return
             watcher.setup()
@@ -60,6 +61,12 @@ class Watchers:
             self.warnings.append(f"The watcher {name} could not start and was left out: {_said(error)}")
             return
         (self.picture if isinstance(watcher, PictureWatcher) else self.sound).append(watcher)
+
+    def renew(self) -> None:
+        """A new job: watchers that died in an earlier one may try again."""
+        for watcher in (*self.picture, *self.sound):
+            if isinstance(watcher, guarding.Guard):
+                watcher.renew()
 
 
 def _said(error: Exception) -> str:
@@ -112,7 +119,7 @@ def on_record(clip: Clip, sighting: Sighting) -> Sighting:
         return replace(sighting, span=clip.record)
     ends = sorted((clip.record_at(sighting.span.start_s), clip.record_at(sighting.span.end_s)))
     start, end = (tidy(min(max(end, clip.record.start_s), clip.record.end_s)) for end in ends)
-    values = dict(sighting.values)
+    values = backwards(sighting.values) if clip.speed < 0 else dict(sighting.values)
     if isinstance(closest := values.get("closest_s"), float):
         values["closest_s"] = float(clip.record_at(Fraction(closest)))
     return replace(sighting, span=Span(start, end - start), values=values)
@@ -200,8 +207,11 @@ class _Desk:
             self._dismiss(name, error)
 
     def _dismiss(self, name: str, error: Exception) -> None:
-        _LOG.error("watcher %s failed", name, exc_info=error)
         self._sessions.pop(name, None)
+        if isinstance(error, guarding.LeftOutError):
+            self.warnings.append(f"The watcher {name} was left out: {error.message}")
+            return
+        _LOG.error("watcher %s failed", name, exc_info=error)
         self.warnings.append(f"The watcher {name} failed on {self._clip.name} and was left out: {_said(error)}")
 
 
@@ -220,6 +230,8 @@ def listen(
             raise CancelledError("Cancelled.")
         try:
             found += _listen_cached(edit, sound, watcher, cache)
+        except guarding.LeftOutError as error:
+            warnings.append(f"The watcher {watcher.name} was left out: {error.message}")
         except Exception as error:
             _LOG.error("watcher %s failed", watcher.name, exc_info=error)
             warnings.append(f"The watcher {watcher.name} failed on the original sound and was left out: {_said(error)}")
@@ -252,28 +264,14 @@ def identity(path: Path) -> str:
 
 
 def _store(path: Path, sightings: Iterable[Sighting]) -> None:
-    rows = [
-        {
-            "watcher": s.watcher, "label": s.label, "start": str(s.span.start_s), "duration": str(s.span.duration_s),
-            "confidence": s.confidence, "box": s.box, "values": dict(s.values),
-        }
-        for s in sightings
-    ]  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     unnamed = path.with_suffix(f".{os.getpid()}.partial")
-    unnamed.write_text(json.dumps(rows, default=float))
+    unnamed.write_text(json.dumps(records.of_sightings(sightings)))
     unnamed.replace(path)
 
 
 def _load(path: Path) -> list[Sighting] | None:
     try:
-        rows = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return records.sightings(json.loads(path.read_text()))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return [
-        Sighting(
-            row["watcher"], row["label"], Span(Fraction(row["start"]), Fraction(row["duration"])), row["confidence"],
-            tuple(row["box"]) if row["box"] else None, row["values"],
-        )
-        for row in rows
-    ]  # fmt: skip

@@ -62,7 +62,7 @@ class Child:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         limit(self.process.pid)
-        _widen(self.process.stdout)
+        widen(self.process.stdout)
         self.errors: list[str] = []
         self._on_line = on_line
         self._watchdog = threading.Timer(STALL_S, self.process.kill)
@@ -154,7 +154,7 @@ def limit(pid: int) -> None:
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
-def _widen(pipe: IO[bytes] | None) -> None:
+def widen(pipe: IO[bytes] | None) -> None:
     """A pipe of 1 MiB instead of 64 KiB lets the decoder run ahead while a picture is being watched."""
     if sys.platform == "linux" and pipe is not None:
         import fcntl
