@@ -55,10 +55,16 @@ $(VENV)/bench: $(VENV)/dev
 	touch $@
 
 # Blender as a Python module, one interpreter a version; where an interpreter is missing its tests skip and say so.
-blender: $(VENV)-bpy45/ready $(VENV)-bpy52/ready
+blender: $(VENV)-bpy42/ready $(VENV)-bpy45/ready $(VENV)-bpy50/ready $(VENV)-bpy52/ready
+
+$(VENV)-bpy42/ready:
+	@$(call bpy,3.11,4.2.*)
 
 $(VENV)-bpy45/ready:
 	@$(call bpy,3.11,4.5.*)
+
+$(VENV)-bpy50/ready:
+	@$(call bpy,3.11,5.0.*)
 
 $(VENV)-bpy52/ready:
 	@$(call bpy,3.13,5.2.*)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from . import compat, lay, params, session
@@ -73,7 +75,7 @@ class StripPanel(_Panel):
         cue = _active_label(context)["clip"]["cue"]
         for name in ("sound", "prompt", "why", "performer", "licence"):
             if cue.get(name):
-                self.layout.label(text=f"{name.title()}: {cue[name]}")
+                _say(self.layout, f"{name.title()}: {cue[name]}")
         self.layout.operator("immersivaudio.redo_cue", icon="FILE_REFRESH")
 
 
@@ -91,9 +93,9 @@ def draw_score(layout, scene) -> None:
     elif scene.immersivaudio.pending:
         layout.operator("immersivaudio.resume", icon="RECOVER_LAST")
     if state.message and not state.busy:
-        layout.label(text=state.message, icon="ERROR" if state.failed else "INFO")
+        _say(layout, state.message, "ERROR" if state.failed else "INFO")
     for warning in state.warnings:
-        layout.label(text=warning, icon="ERROR")
+        _say(layout, warning, "ERROR")
     layout.operator("immersivaudio.remove_last", icon="TRASH")
 
 
@@ -113,8 +115,25 @@ def draw_cues(layout, scene) -> None:
     kept = scene.immersivaudio
     layout.template_list("IMMERSIVAUDIO_UL_cues", "", kept, "cues", kept, "chosen")
     if 0 <= kept.chosen < len(kept.cues):
-        layout.label(text=kept.cues[kept.chosen].why)
+        _say(layout, kept.cues[kept.chosen].why)
     layout.operator("immersivaudio.perform", icon="PLAY_SOUND")
+
+
+# The width of a letter of Blender's own font, and what margins and icon take away, both before the user's scale.
+_LETTER_PX = 6.6
+_MARGINS_PX = 70
+
+
+def _say(layout, text: str, icon: str = "NONE") -> None:
+    """A sentence over as many lines as the sidebar's width needs: Blender cuts the middle out of a label too long."""
+    scale = bpy.context.preferences.system.ui_scale
+    region = bpy.context.region
+    width_px = region.width / scale if region else 300
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    blank = "BLANK1" if icon != "NONE" else "NONE"
+    for number, line in enumerate(textwrap.wrap(text, max(20, int((width_px - _MARGINS_PX) / _LETTER_PX)))):
+        column.label(text=line, icon=blank if number else icon)
 
 
 def _active_label(context) -> dict:
