@@ -6,7 +6,7 @@ from __future__ import annotations
 import opentimelineio as otio
 import pytest
 
-from immersivaudio.engine import dialects_out
+from immersivaudio.engine import dialects_out, riding
 
 
 def _timeline(*effects: otio.schema.Effect) -> otio.schema.Timeline:
@@ -58,6 +58,6 @@ def test_a_mixed_stem_gets_no_second_gain() -> None:
 @pytest.mark.parametrize("rate_hz", [24000 / 1001, 25.0, 30000 / 1001])
 def test_a_keyframe_has_the_curves_own_level_at_its_frame(rate_hz: float) -> None:
     points = [(0.0, 0.0), (1.0, -10.0), (2.0, 0.0)]
-    for frame, level_db in dialects_out.keyframes(points, rate_hz, round(2 * rate_hz)):
+    for frame, level_db in riding.keyframes(points, rate_hz, round(2 * rate_hz)):
         at_s = frame / rate_hz
         assert level_db == pytest.approx(-10 * at_s if at_s <= 1 else -10 * (2 - at_s), abs=1e-9)

@@ -79,7 +79,8 @@ class Clip:
 
     ``source`` is the range of media that is used, in media seconds from the media's first frame, always forwards;
     ``speed`` says how it is played: 1 as shot, 1/2 slow motion, 0 a freeze of ``source.start_s``, negative
-    backwards. For ``speed`` other than 0, ``source.duration_s == record.duration_s * abs(speed)``.
+    backwards. For ``speed`` other than 0, ``source.duration_s == record.duration_s * abs(speed)``. ``media`` is where the
+    file was found, ``url`` what the timeline calls it (empty for titles and the like).
     """
 
     id: str
@@ -96,6 +97,7 @@ class Clip:
     fade_in_s: Fraction = Fraction(0)
     fade_out_s: Fraction = Fraction(0)
     rate: Fraction = Fraction(0)
+    url: str = ""
 
     def record_at(self, source_s: Fraction) -> Fraction:
         """Where on the record clock a moment of the media is seen."""
@@ -259,12 +261,17 @@ class CueSheet:
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """What may be done with a performance: SPDX id or name, commercial use, the line to paste, where it is from."""
+    """What may be done with a performance: SPDX id or name, commercial use, the line to paste, where it is from.
+
+    ``territory`` is where the licence does not hold, ``condition`` what commercial use hangs on; empty for neither.
+    """
 
     name: str
     commercial_use: bool
     attribution: str = ""
     source: str = ""
+    territory: str = ""
+    condition: str = ""
 
 
 @dataclass(frozen=True, slots=True)

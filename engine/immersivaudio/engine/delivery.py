@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 import opentimelineio as otio
 
-from immersivaudio.engine import bwf, media, otio_out, report, sheets
+from immersivaudio.engine import bwf, dialects_out, media, otio_out, report, sheets
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError, OutputError
+from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.manifest import manifest, summary, to_text
 from immersivaudio.engine.mixing import MixResult, StemFile
-from immersivaudio.engine.request import DeliveryWish, Made
+from immersivaudio.engine.request import DIALECTS, GENERIC, DeliveryWish, Made
+from immersivaudio.engine.riding import Ride, rides
 
 _HEADROOM_DB = -1.0
 _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
@@ -43,6 +45,7 @@ class _Job:
     folder: Path
     final: Path | None
     cancelled: Callable[[], bool]
+    warn: Callable[[str], None]
 
     def path(self, ending: str) -> Path:
         return self.folder / f"{self.name}.{ending}"
@@ -64,11 +67,12 @@ def deliver(
     *,
     name: str = "",
     final_folder: Path | None = None,
+    warn: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Made, ...]:
     """Make what ``wish.outputs`` asks for in ``folder``; the cue sheet and the manifest always.
 
     ``source`` is the video to lay the mix under, for a job on a single file. The lanes of the timeline lead into
-    ``final_folder``; without one they name their files alone, for whoever puts the files in their place to complete.
+    ``final_folder``; without one they name their files alone, for whoever puts the files in their place to complete. ``warn`` hears what a dialect could not say, one sentence each.
 
     Raises:
         OutputError: it cannot be written, for want of space for example. MediaError: the container or codec does not
@@ -76,7 +80,7 @@ def deliver(
     """
     final = None if final_folder is None else final_folder.absolute()
     job = _Job(
-        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled
+        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled, warn
     )
     return tuple(_files(job))
 
@@ -89,10 +93,13 @@ def safe_name(name: str) -> str:
 
 def _files(job: _Job) -> Iterator[Made]:
     if job.wants("stems", "otio"):
-        stems = _stems(job)
+        gain_db = _lane_gain_db(job)
+        ridden = {} if job.wish.dialect == GENERIC else rides(job.sheet, job.mixed, gain_db, job.cancelled)
+        stems = _stems(job, gain_db, ridden)
         yield from stems
         if job.wants("otio"):
-            yield _timeline(job, {made.stem: made.path.name for made in stems if made.stem is not None})
+            names = {made.stem: made.path.name for made in stems if made.stem is not None}
+            yield from _timelines(job, {stem: _lane_file(job, name, ridden.get(stem)) for stem, name in names.items()})
     if job.wants("audio"):
         yield _mix(job)
     if job.wants("video") and job.source is not None:
@@ -110,10 +117,13 @@ def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
     return Made(path.name, kind, path)
 
 
-def _stems(job: _Job) -> tuple[Made, ...]:
-    gain_db = _lane_gain_db(job)
+def _stems(job: _Job, gain_db: float, ridden: Mapping[Stem, Ride]) -> tuple[Made, ...]:
     wanted = [file for file in job.mixed.stems if job.timeline is None or file.stem is not Stem.DIALOGUE]
-    return tuple(_stem(job, file, gain_db) for file in wanted if file.placements or file.stem is Stem.DIALOGUE)
+    return tuple(
+        _stem(job, file, gain_db, ridden.get(file.stem or Stem.DIALOGUE))
+        for file in wanted
+        if file.placements or file.stem is Stem.DIALOGUE
+    )
 
 
 def _lane_gain_db(job: _Job) -> float:
@@ -129,13 +139,13 @@ def _lane_gain_db(job: _Job) -> float:
     return min(-job.mixed.gain_db, max(0.0, _HEADROOM_DB - peak_db))
 
 
-def _stem(job: _Job, file: StemFile, gain_db: float) -> Made:
+def _stem(job: _Job, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     stem = file.stem or Stem.DIALOGUE
     path = job.path(f"{stem.value}.wav")
     said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {stem.value}"
     cues = [cue for cue in job.sheet.sounding() if cue.stem is stem]
     ixml = {"STEM": stem.value, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
-    _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db)
+    _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db, ride)
     return Made(path.name, "stem", path, stem)
 
 
@@ -150,7 +160,7 @@ def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
     )
 
 
-def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0) -> None:
+def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0, ride: Ride | None = None) -> None:
     mapped, _ = bwf.read_wav(source)
     total, gain = len(mapped), np.float32(amplitude(gain_db))
     with bwf.WavWriter(path, bits=24, tags=tags) as writer:
@@ -159,7 +169,8 @@ def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float =
                 raise CancelledError("The delivery was stopped.")
             # Mapped anew for each block, or every page that was read would stay counted as our memory.
             block = bwf.read_wav(source)[0][first : first + BLOCK_SAMPLES]
-            writer.write(np.asarray(block.T, np.float32) * gain)
+            undone = 1.0 if ride is None else ride.undo(first, len(block))
+            writer.write(np.asarray(block.T, np.float32) * gain * undone)
 
 
 def _mix(job: _Job) -> Made:
@@ -181,10 +192,21 @@ def _video(job: _Job, source: Path) -> Made:
     return Made(path.name, "video", path)
 
 
-def _timeline(job: _Job, names: Mapping[Stem, str]) -> Made:
-    urls = {stem: name if job.final is None else str(job.final / name) for stem, name in names.items()}
-    laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, urls)
-    return _text(job, "otio", "otio", otio.adapters.write_to_string(laid, "otio_json"))
+def _lane_file(job: _Job, name: str, ride: Ride | None) -> otio_out.LaneFile:
+    return otio_out.LaneFile(name if job.final is None else str(job.final / name), ride)
+
+
+def _timelines(job: _Job, files: Mapping[Stem, otio_out.LaneFile]) -> Iterator[Made]:
+    """The timeline as OpenTimelineIO and, for an editor that reads none, as its own document."""
+    grumbles = Grumbles()
+    laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, files)
+    spoken = dialects_out.spoken(laid, job.edit, job.wish.dialect, grumbles)
+    yield _text(job, "otio", "otio", otio.adapters.write_to_string(spoken, "otio_json"))
+    document = dialects_out.document(laid, job.edit, job.timeline, job.wish.dialect, grumbles)
+    if document is not None:
+        yield _text(job, "timeline", DIALECTS[job.wish.dialect][0].lstrip("."), document)
+    for sentence in grumbles.sentences():
+        job.warn(sentence)
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -7,17 +7,88 @@ what their metadata tells of gain is in them already.
 
 from __future__ import annotations
 
-import bisect
 import copy
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
+from xml.sax.saxutils import escape
 
 import opentimelineio as otio
 
-from immersivaudio.engine.otio_out import NAMESPACE
+from immersivaudio.engine import media, riding
+from immersivaudio.engine.cue import Edit
+from immersivaudio.engine.exporters import mlt, rows, xmeml
+from immersivaudio.engine.importers.sources import path_names
+from immersivaudio.engine.importers.warnings import Grumbles
+from immersivaudio.engine.otio_out import GAIN, NAMESPACE
 
-GAIN = f"{NAMESPACE}.gain"
+_DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {"premiere": xmeml.write, "kdenlive": mlt.write}
 _LEAST_DB, _MOST_DB = -100.0, 30.0
+
+
+def spoken(laid: otio.schema.Timeline, edit: Edit, dialect: str, grumbles: Grumbles) -> otio.schema.Timeline:
+    """``laid`` as OpenTimelineIO in the terms of ``dialect`` (a name out of ``request.DIALECTS``)."""
+    if dialect not in ("resolve", "blender"):
+        return laid
+    result = for_fairlight(laid)
+    if dialect == "resolve":
+        result.name = f"{laid.name} scored"
+        result.metadata.setdefault("Resolve_OTIO", {"Resolve OTIO Meta Version": "1.0"})
+        _plain_paths(result, edit)
+    elif any(effect.effect_name == GAIN for clip in laid.find_clips() for effect in clip.effects):
+        grumbles.add(
+            "The ducking is in the clips' volume: an importer that reads no volume keyframes plays the lanes without it; "
+            "--for generic has it in the sound."
+        )
+    return result
+
+
+def document(
+    laid: otio.schema.Timeline,
+    edit: Edit,
+    given: otio.schema.Timeline | None,
+    dialect: str,
+    grumbles: Grumbles,
+) -> str | None:
+    """The file of an editor that reads no OpenTimelineIO; None for one that does. ``given`` is the user's timeline."""
+    if dialect not in _DOCUMENTS:
+        return None
+    return _DOCUMENTS[dialect](rows.sheet_of(edit, laid, given, media.probe, grumbles))
+
+
+def pointed(text: str, paths: Mapping[str, str]) -> str:
+    """A finished timeline, of any format, whose media names are completed: ``paths`` are the files' places by name."""
+    if text.lstrip().startswith("{"):
+        tree = json.loads(text)
+        _point(tree, paths)
+        return json.dumps(tree, indent=2)
+    for name, path in paths.items():
+        for place, told in (('<property name="resource">', path), ("<pathurl>", xmeml.url_of(path))):
+            text = text.replace(f"{place}{escape(name)}<", f"{place}{escape(told)}<")
+    return text
+
+
+def _point(node: Any, paths: Mapping[str, str]) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _point(item, paths)
+    elif isinstance(node, dict):
+        if isinstance(node.get("target_url"), str):
+            node["target_url"] = paths.get(node["target_url"], node["target_url"])
+        for item in node.values():
+            _point(item, paths)
+
+
+def _plain_paths(timeline: otio.schema.Timeline, edit: Edit) -> None:
+    """Resolve takes neither relative names nor percent-encoded ones: plain absolute paths, wherever they are known."""
+    found = {clip.url: clip.media for clip in edit.clips if clip.url and clip.media and "." in clip.media}
+    for clip in timeline.find_clips():
+        for reference in clip.media_references().values():
+            url = getattr(reference, "target_url", "")
+            if url and url not in found:
+                found[url] = next(iter(path_names(url)), url)
+            if url and not url.startswith("/"):
+                reference.target_url = found[url]
 
 
 def for_fairlight(timeline: otio.schema.Timeline) -> otio.schema.Timeline:
@@ -36,7 +107,7 @@ def _volume(duration: otio.opentime.RationalTime, told: Mapping[str, Any]) -> ot
     points = [(float(at_s), float(level_db)) for at_s, level_db in told.get("gain_curve", ())]
     keys = {
         str(frame): {"Value": _bounded(gain_db + level_db), "Variant Type": "Double"}
-        for frame, level_db in keyframes(points, duration.rate, round(duration.value))
+        for frame, level_db in riding.keyframes(points, duration.rate, round(duration.value))
     }
     value = keys["0"]["Value"] if keys else _bounded(gain_db)
     volume = {
@@ -51,27 +122,6 @@ def _volume(duration: otio.opentime.RationalTime, told: Mapping[str, Any]) -> ot
     about = {"Effect Name": "Fairlight Clip Volume and Fades", "Name": "Volume", "Type": 62, "Enabled": True}
     known = {"Resolve_OTIO": {**about, "Parameters": [volume]}}
     return otio.schema.Effect(effect_name="Resolve Effect", metadata=known)
-
-
-def keyframes(points: Sequence[tuple[float, float]], rate_hz: float, frames: int) -> list[tuple[int, float]]:
-    """``(seconds, decibels)`` as ``(frame, decibels)`` inside ``[0, frames)``, the first at 0; none for no points.
-
-    Each frame gets the curve's own value there, so rounding to frames changes slopes but never levels.
-    """
-    if not points or frames < 1:
-        return []
-    inside = {min(max(0, round(at_s * rate_hz)), frames - 1) for at_s, _ in points}
-    times = [at_s for at_s, _ in points]
-    return [(frame, _at(points, times, frame / rate_hz)) for frame in sorted(inside | {0})]
-
-
-def _at(points: Sequence[tuple[float, float]], times: Sequence[float], at_s: float) -> float:
-    """The curve at a moment: straight in decibels, held outside."""
-    after = bisect.bisect_right(times, at_s)
-    if after == 0 or after == len(points):
-        return points[min(after, len(points) - 1)][1]
-    (start_s, start_db), (end_s, end_db) = points[after - 1], points[after]
-    return start_db + (end_db - start_db) * (at_s - start_s) / (end_s - start_s)
 
 
 def _bounded(level_db: float) -> float:

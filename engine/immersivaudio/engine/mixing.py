@@ -39,6 +39,11 @@ class MixOptions:
     mix: float = 0.5
     keep_original: bool = True
 
+    @property
+    def under_speech(self) -> bool:
+        """Whether speech of the original is heard, so that what is generated makes room for it."""
+        return self.keep_original and self.mix < 1
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -168,7 +173,7 @@ def _desk(
     progress: Callable[[float], None],
 ) -> Desk:
     original_gain = min(1.0, 2 - 2 * options.mix)
-    voices = place(sheet, takes, under_speech=options.keep_original and original_gain > 0)
+    voices = place(sheet, takes, under_speech=options.under_speech)
     lanes = {stem: tuple(voice for voice in voices if voice.stem is stem) for stem in GENERATED_STEMS}
     return Desk(
         total=samples_at(sheet.duration_s),

@@ -80,6 +80,7 @@ def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> De
         loudness=delivery.loudness or str(params.get("loudness", plain.loudness)),
         mix=mix,
         original=delivery.original or str(params.get("original", plain.original)),
+        dialect=delivery.dialect or plain.dialect,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,18 @@ import opentimelineio as otio
 
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.mixing import MixResult, Placement, StemFile
+from immersivaudio.engine.riding import Ride, without
 
 NAMESPACE = "immersivaudio"
+GAIN = f"{NAMESPACE}.gain"
+
+
+@dataclass(frozen=True, slots=True)
+class LaneFile:
+    """A stem's WAV: the plain absolute path (or name to be completed) that it will have, and the ride it lacks."""
+
+    url: str
+    ride: Ride | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +74,18 @@ def add_lanes(
     sheet: CueSheet,
     takes: Mapping[str, Take],
     mixed: MixResult,
-    urls: Mapping[Stem, str],
+    files: Mapping[Stem, LaneFile],
 ) -> otio.schema.Timeline:
     """A copy of ``timeline`` (a new one with the edit's picture where it is None) with a track per generated stem.
 
-    ``urls`` say where each stem's WAV will lie: plain absolute paths, or names to be completed. The tracks that were there stay as they are.
+    The tracks that were there stay as they are. A clip whose file lacks gain has it as an effect ``immersivaudio.gain``.
     """
-    result = _new_timeline(edit, urls) if timeline is None else copy.deepcopy(timeline)
+    result = _new_timeline(edit, files) if timeline is None else copy.deepcopy(timeline)
     described = _Sheet(edit, {cue.id: cue for cue in sheet.cues}, takes)
     taken = {track.name for track in result.tracks}
     for file in mixed.stems:
-        if file.stem is not None and file.placements and file.stem in urls:
-            track = _track(described, file, urls[file.stem], _lead(result, edit))
+        if file.stem is not None and file.placements and file.stem in files:
+            track = _track(described, file, files[file.stem], _lead(result, edit))
             track.name = _free_name(track.name, taken)
             result.tracks.append(track)
     return result
@@ -92,7 +102,7 @@ def _lead(timeline: otio.schema.Timeline, edit: Edit) -> int:
     return 0 if trimmed is None else round(Fraction(trimmed.start_time.to_seconds()) * edit.rate)
 
 
-def _track(sheet: _Sheet, file: StemFile, url: str, lead: int) -> otio.schema.Track:
+def _track(sheet: _Sheet, file: StemFile, lane: LaneFile, lead: int) -> otio.schema.Track:
     stem = file.stem or Stem.DIALOGUE
     track = otio.schema.Track(name=f"Immersivaudio {stem.value.title()}", kind=otio.schema.TrackKind.Audio)
     track.metadata["Resolve_OTIO"] = {"Audio Type": "Stereo"}
@@ -102,7 +112,7 @@ def _track(sheet: _Sheet, file: StemFile, url: str, lead: int) -> otio.schema.Tr
     for piece in _pieces(sheet, file.placements):
         if piece.start > reached:
             track.append(otio.schema.Gap(source_range=sheet.range(0, piece.start - reached)))
-        track.append(_clip(sheet, piece, places, url))
+        track.append(_clip(sheet, piece, places, lane))
         reached = piece.end
     return track
 
@@ -127,22 +137,36 @@ def _frames(place: Placement, sheet: _Sheet) -> tuple[int, int]:
     return start, min(sheet.frames, max(start + 1, math.ceil((place.start + place.samples) * per_sample)))
 
 
-def _clip(sheet: _Sheet, piece: _Piece, places: Mapping[str, Placement], url: str) -> otio.schema.Clip:
+def _clip(sheet: _Sheet, piece: _Piece, places: Mapping[str, Placement], lane: LaneFile) -> otio.schema.Clip:
     cue = sheet.cues[piece.cue_ids[0]]
     clip = otio.schema.Clip(
         name=cue.prompt or cue.sound,
-        media_reference=_reference(sheet, url),
+        media_reference=_reference(sheet, lane.url),
         source_range=sheet.range(sheet.first_frame + piece.start, piece.end - piece.start),
     )
     clip_start = samples_at(piece.start / sheet.edit.rate)
-    clip.metadata[NAMESPACE] = {
-        **_told(cue, sheet.takes[cue.id], places[cue.id], clip_start),
-        "also": [
-            _told(sheet.cues[cue_id], sheet.takes[cue_id], places[cue_id], clip_start) for cue_id in piece.cue_ids[1:]
-        ],
-        "generated": True,
-    }
+    first, *others = (
+        _told(sheet.cues[cue_id], sheet.takes[cue_id], _as_written(places[cue_id], lane.ride), clip_start)
+        for cue_id in piece.cue_ids
+    )
+    clip.metadata[NAMESPACE] = {**first, "also": others, "generated": True}
+    if lane.ride is not None:
+        clip.effects.append(_gain(lane.ride, piece, sheet.edit.rate))
     return clip
+
+
+def _as_written(place: Placement, ride: Ride | None) -> Placement:
+    """``place`` with the gain that is in the file."""
+    return place if ride is None else replace(place, gain_curve=without(place.gain_curve, ride, place.start))
+
+
+def _gain(ride: Ride, piece: _Piece, rate: Fraction) -> otio.schema.Effect:
+    """The gain that a clip's file lacks: ``gain_db`` throughout, and a curve in seconds from the clip's start."""
+    curve = ride.within(float(piece.start / rate), float((piece.end - piece.start) / rate))
+    points = [[round(point.at_s, 6), round(point.gain_db, 3)] for point in curve]
+    return otio.schema.Effect(
+        effect_name=GAIN, metadata={NAMESPACE: {"gain_db": round(ride.gain_db, 3), "gain_curve": points}}
+    )
 
 
 def _reference(sheet: _Sheet, url: str) -> otio.schema.ExternalReference:
@@ -174,7 +198,7 @@ def _told(cue: Cue, take: Take, place: Placement, clip_start: int) -> dict[str, 
     }
 
 
-def _new_timeline(edit: Edit, urls: Mapping[Stem, str]) -> otio.schema.Timeline:
+def _new_timeline(edit: Edit, files: Mapping[Stem, LaneFile]) -> otio.schema.Timeline:
     """A timeline of the edit's picture, and its original sound where that is kept."""
     sheet = _Sheet(edit, {}, {})
     timeline = otio.schema.Timeline(edit.name)
@@ -186,8 +210,8 @@ def _new_timeline(edit: Edit, urls: Mapping[Stem, str]) -> otio.schema.Timeline:
         media = otio.schema.ExternalReference(clip.media or "", whole)
         picture.append(otio.schema.Clip(clip.name, media_reference=media, source_range=whole))
     timeline.tracks.append(picture)
-    if Stem.DIALOGUE in urls:
-        timeline.tracks.append(_original_track(sheet, urls[Stem.DIALOGUE]))
+    if Stem.DIALOGUE in files:
+        timeline.tracks.append(_original_track(sheet, files[Stem.DIALOGUE].url))
     return timeline
 
 

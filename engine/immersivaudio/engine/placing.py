@@ -43,13 +43,16 @@ class Voice:
 def place(sheet: CueSheet, takes: Mapping[str, Take], *, under_speech: bool) -> tuple[Voice, ...]:
     """The voices of every sounding cue that has a take and lies within the record, in order of time."""
     total = samples_at(sheet.duration_s)
-    ducks = {
-        stem: curves.duck(sheet.speech, depth_db) if under_speech else () for stem, depth_db in curves.DUCK_DB.items()
-    }
+    ducks = ducking(sheet) if under_speech else {}
     voices = [_voice(cue, takes[cue.id], ducks.get(cue.stem, ()), total) for cue in sheet.sounding() if cue.id in takes]
     return tuple(
         sorted((voice for voice in voices if voice.samples > 0), key=lambda voice: (voice.start, voice.cue_id))
     )
+
+
+def ducking(sheet: CueSheet) -> dict[Stem, curves.Curve]:
+    """How each lane makes room for speech, on the record clock: one curve for all of its cues; empty without speech."""
+    return {stem: curves.duck(sheet.speech, depth_db) for stem, depth_db in curves.DUCK_DB.items()}
 
 
 def _voice(cue: Cue, take: Take, ducking: curves.Curve, total: int) -> Voice:

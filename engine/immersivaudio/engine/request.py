@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from immersivaudio.engine.cue import CueSheet, Stem
 
@@ -16,6 +17,20 @@ class Goal(StrEnum):
 
     SPOT = "spot"
     DELIVER = "deliver"
+
+
+GENERIC = "generic"
+DIALECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        GENERIC: (".otio",),
+        "resolve": (".otio",),
+        "premiere": (".xml",),
+        "kdenlive": (".kdenlive", ".mlt"),
+        "blender": (".otio",),
+    }
+)
+"""Whose terms a finished timeline is in, and the endings of its file. All but the generic one leave ducking out of the
+stems: it is levels on the clips there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,7 @@ class DeliveryWish:
     loudness: str = "youtube"
     mix: float = 0.5
     original: str = "auto"
+    dialect: str = GENERIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +93,7 @@ class Spotted:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A file is ready. ``kind`` is stem, mix, video, otio, cues, manifest, report or take."""
+    """A file is ready. ``kind`` is stem, mix, video, otio, timeline, cues, manifest, report or take."""
 
     name: str
     kind: str

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from immersivaudio.engine import effects, sounds
 from immersivaudio.engine.errors import RequestError
+from immersivaudio.engine.request import DIALECTS
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2, media_pb2, time_pb2
 
 MAX_CUES = 50_000
@@ -182,6 +183,8 @@ def _delivery(path: str, delivery: job_pb2.Delivery) -> Violations:
             yield Violation(f"{path}.{name}", "is no name of a container or codec")
     if delivery.loudness and delivery.loudness not in dict(effects.LOUDNESS.choices):
         yield Violation(f"{path}.loudness", _unknown(delivery.loudness, dict(effects.LOUDNESS.choices)))
+    if delivery.dialect and delivery.dialect not in DIALECTS:
+        yield Violation(f"{path}.dialect", _unknown(delivery.dialect, DIALECTS))
     if delivery.original not in ("", "auto", "keep", "replace"):
         yield Violation(f"{path}.original", "must be auto, keep or replace")
     yield from _number(f"{path}.mix", delivery.mix, 0.0, 1.0)

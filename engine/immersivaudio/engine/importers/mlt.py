@@ -154,7 +154,10 @@ class _Reader:
         first, length = self._first(entry, service), self._length(entry, service, nest.depth)
         told = properties(service)
         name = _name(service, told)
-        if length <= 0 or told.get("set.test_image" if kind == "Video" else "set.test_audio") == "1":
+        hidden = {told.get("set.test_image") == "1", told.get("set.test_audio") == "1"}
+        if length <= 0 or (
+            hidden != {True} and told.get("set.test_image" if kind == "Video" else "set.test_audio") == "1"
+        ):
             return
         if service.tag in ("tractor", "playlist", "multitrack"):
             yield from self._nested(service, Piece(name, at, length, otio.schema.Stack(), first), kind, nest)
@@ -162,12 +165,14 @@ class _Reader:
         content = media_of(told, kind, self._folder, self._base)
         if content is None:
             return
-        speed = speed_of(told, name, self._grumbles)
+        speed = _ZERO if _is_frozen(entry) else speed_of(told, name, self._grumbles)
         source = first * abs(speed)
         if speed < 0:
             total = self._total(service) / self._rate
             source = max(_ZERO, (total - first - length) * -speed)
-        yield Piece(name, at, length, content, source, speed, facts={"optional": True})
+        if not speed:
+            source = first
+        yield Piece(name, at, length, content, source, speed, enabled=hidden != {True}, facts={"optional": True})
 
     def _nested(self, service: Element, whole: Piece, kind: str, nest: _Nest) -> Iterator[Piece]:
         mixed = list(self._children(service)) if service.tag == "tractor" else []
@@ -248,6 +253,15 @@ def _is_black(service: Element) -> bool:
         "colour",
     )
     return service.get("id") in ("black_track", "background") or (black and service.tag == "producer")
+
+
+def _is_frozen(entry: Element) -> bool:
+    """Whether the whole clip stands still: MLT's freeze, neither only before nor only after its frame."""
+    frozen = (properties(item) for item in entry.findall("filter"))
+    return any(
+        told.get("mlt_service") == "freeze" and "1" not in (told.get("freeze_before"), told.get("freeze_after"))
+        for told in frozen
+    )
 
 
 def _name(service: Element, told: dict[str, str]) -> str:

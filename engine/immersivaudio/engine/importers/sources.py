@@ -176,6 +176,7 @@ class Placer:
             fade_in_s=max(event.fade_in_s, fade_in),
             fade_out_s=max(event.fade_out_s, fade_out),
             rate=snap(probe.video[0].rate) if probe and probe.video and event.kind == "video" else self.rate,
+            url=getattr(event.clip.media_reference, "target_url", "") or "",
         )
 
     def _usable(self, event: Event) -> Probe | None:

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""Final Cut Pro 7 XML (xmeml 4), as Premiere and Resolve read it.
+
+Everything counts the sequence's frames: both editors take ``in`` and ``out`` as source seconds times the sequence's rate,
+whatever rate a clip states. Stereo is two tracks that Premiere joins again. Levels are linear; their keyframes count the
+frames of the clip's media, like ``in``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path, PureWindowsPath
+from urllib.parse import quote
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from immersivaudio.engine.audio import amplitude
+from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, gentle, length_frames
+from immersivaudio.engine.importers.timecode import drops
+
+_LOUDEST = 3.98109
+_EXPLODED = {"totalExplodedTrackCount": "2", "premiereTrackType": "Stereo"}
+
+
+def write(sheet: Sheet) -> str:
+    """``sheet`` as an xmeml document with one sequence."""
+    root = Element("xmeml", version="4")
+    root.append(_Writer(sheet).sequence())
+    return text(root)
+
+
+def text(root: Element) -> str:
+    """A document as UTF-8 text, with its document type."""
+    ElementTree.indent(root, " ")
+    body = ElementTree.tostring(root, "unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n{body}\n'
+
+
+def url_of(path: str) -> str:
+    """A path as a ``pathurl``; a bare file name stays one, to be completed."""
+    if "://" in path or ("/" not in path and "\\" not in path):
+        return path
+    if PureWindowsPath(path).drive:
+        path = "/" + path.replace("\\", "/")
+    return f"file://localhost{quote(path, safe='/:')}"
+
+
+def put(parent: Element, told: Mapping[str, object]) -> Element:
+    """Children with texts, in order."""
+    for name, value in told.items():
+        SubElement(parent, name).text = str(value)
+    return parent
+
+
+@dataclass
+class _Writer:
+    sheet: Sheet
+    files: dict[str, str] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def sequence(self) -> Element:
+        sheet = self.sheet
+        made = put(Element("sequence", id="sequence-1"), {"name": sheet.name, "duration": sheet.frames})
+        made.append(rate(sheet.rate))
+        made.append(self._timecode(sheet.start_frame))
+        media = SubElement(made, "media")
+        media.append(self._video())
+        audio = SubElement(media, "audio")
+        put(audio, {"numOutputChannels": 2})
+        put(SubElement(SubElement(audio, "format"), "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
+        for row in sheet.of("audio"):
+            audio.extend(self.audio_tracks(row))
+        return made
+
+    def _video(self) -> Element:
+        made = Element("video")
+        shape = SubElement(SubElement(made, "format"), "samplecharacteristics")
+        shape.append(rate(self.sheet.rate))
+        width, height = self.sheet.size
+        put(shape, {"width": width, "height": height, "anamorphic": "FALSE", "pixelaspectratio": "square"})
+        for row in self.sheet.of("video"):
+            made.append(self._track(row, None))
+        return made
+
+    def audio_tracks(self, row: Row) -> list[Element]:
+        """Two tracks where a clip of the row is stereo, else one."""
+        if all(piece.media.channels < 2 or len(piece.channels) == 1 for piece in row.pieces):
+            return [self._track(row, 0)]
+        return [self._track(row, 0, exploded=True), self._track(row, 1, exploded=True)]
+
+    def _track(self, row: Row, side: int | None, *, exploded: bool = False) -> Element:
+        told = {"currentExplodedTrackIndex": str(side), **_EXPLODED} if exploded else {}
+        made = Element("track", {"MZ.TrackName": row.name, **told})
+        for before, piece, after in _with_neighbours(row.pieces):
+            if before is not None and before.end > piece.start:
+                made.append(self._dissolve(piece.start, before.end, row.kind))
+            if side != 1 or not piece.channels or len(piece.channels) > 1:
+                made.append(self._clip(piece, row.kind, side, (before, after)))
+        if side is not None:
+            put(made, {"outputchannelindex": side + 1})
+        return made
+
+    def _clip(self, piece: Piece, kind: str, side: int | None, beside: tuple[Piece | None, Piece | None]) -> Element:
+        before, after = beside
+        pace = self.sheet.rate
+        first = first_frame(piece, pace)
+        made = Element("clipitem", id=f"clipitem-{next(self.numbers)}")
+        put(made, {"name": piece.name, "enabled": "TRUE" if piece.enabled else "FALSE"})
+        put(made, {"duration": length_frames(piece, pace)})
+        made.append(rate(pace))
+        under, over = before is not None and before.end > piece.start, after is not None and after.start < piece.end
+        put(made, {"start": -1 if under else piece.start, "end": -1 if over else piece.end})
+        put(made, {"in": first, "out": first + piece.frames})
+        made.append(self._file(piece) if piece.media.url else _slug())
+        if kind == "audio" and (piece.channels or piece.media.channels):
+            channel = piece.channels[min(side or 0, len(piece.channels) - 1)] if piece.channels else side or 0
+            put(SubElement(made, "sourcetrack"), {"mediatype": "audio", "trackindex": channel + 1})
+        if piece.speed != 1:
+            made.append(_speed(piece.speed))
+        if piece.gain_db or piece.keys:
+            made.append(_level(piece, first))
+        if piece.told:
+            put(SubElement(made, "comments"), {"mastercomment1": piece.told})
+        return made
+
+    def _file(self, piece: Piece) -> Element:
+        """The file in full where it comes first, afterwards its id alone."""
+        url = piece.media.url
+        if url in self.files:
+            return Element("file", id=self.files[url])
+        self.files[url] = f"file-{len(self.files) + 1}"
+        made = put(Element("file", id=self.files[url]), {"name": _leaf(url), "pathurl": url_of(url)})
+        own = piece.media.rate or self.sheet.rate
+        made.append(rate(own))
+        if piece.media.length_s is not None:
+            put(made, {"duration": round(piece.media.length_s * own)})
+        media = SubElement(made, "media")
+        if piece.media.size[0]:
+            width, height = piece.media.size
+            put(SubElement(SubElement(media, "video"), "samplecharacteristics"), {"width": width, "height": height})
+        if piece.media.channels:
+            audio = SubElement(media, "audio")
+            put(SubElement(audio, "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
+            put(audio, {"channelcount": piece.media.channels})
+        return made
+
+    def _dissolve(self, start: int, end: int, kind: str) -> Element:
+        made = put(Element("transitionitem"), {"start": start, "end": end, "alignment": "center"})
+        made.append(rate(self.sheet.rate))
+        name, effect = ("Cross Dissolve", "Cross Dissolve")
+        if kind == "audio":
+            name, effect = ("Cross Fade (+3dB)", "KGAudioTransCrossFade3dB")
+        told = {"name": name, "effectid": effect, "effecttype": "transition", "mediatype": kind}
+        put(SubElement(made, "effect"), told)
+        return made
+
+    def _timecode(self, frame: int) -> Element:
+        made = Element("timecode")
+        made.append(rate(self.sheet.rate))
+        drop = self.sheet.drop_frame and drops(self.sheet.rate)
+        return put(made, {"frame": frame, "displayformat": "DF" if drop else "NDF"})
+
+
+def rate(exact: Fraction) -> Element:
+    """A rate as xmeml says it: the whole number above it, and whether it is NTSC's 1000/1001 of that."""
+    ntsc = exact.denominator == 1001
+    return put(Element("rate"), {"timebase": round(exact), "ntsc": "TRUE" if ntsc else "FALSE"})
+
+
+def _with_neighbours(pieces: Sequence[Piece]) -> Iterator[tuple[Piece | None, Piece, Piece | None]]:
+    around: list[Piece | None] = [None, *pieces, None]
+    for index, piece in enumerate(pieces):
+        yield around[index], piece, around[index + 2]
+
+
+def _leaf(url: str) -> str:
+    return PureWindowsPath(url).name if "\\" in url else Path(url).name
+
+
+def _slug() -> Element:
+    return put(Element("file"), {"name": "Slug", "mediaSource": "Slug"})
+
+
+def _speed(speed: Fraction) -> Element:
+    made = Element("filter")
+    effect = put(SubElement(made, "effect"), {"name": "Time Remap", "effectid": "timeremap"})
+    put(effect, {"effectcategory": "motion", "effecttype": "motion", "mediatype": "video"})
+    values = {
+        "variablespeed": "0",
+        "speed": f"{float(abs(speed) * 100):.12g}",
+        "reverse": "TRUE" if speed < 0 else "FALSE",
+        "frameblending": "FALSE",
+    }
+    for name, value in values.items():
+        put(SubElement(effect, "parameter"), {"parameterid": name, "name": name, "value": value})
+    return made
+
+
+def _level(piece: Piece, first: int) -> Element:
+    made = Element("filter")
+    effect = put(SubElement(made, "effect"), {"name": "Audio Levels", "effectid": "audiolevels"})
+    put(effect, {"effectcategory": "audiolevels", "effecttype": "audiolevels", "mediatype": "audio"})
+    parameter = SubElement(effect, "parameter", authoringApp="PremierePro")
+    keys = gentle(piece.keys)
+    level_db = piece.gain_db + (keys[0][1] if keys else 0.0)
+    put(parameter, {"parameterid": "level", "name": "Level", "valuemin": 0, "valuemax": _LOUDEST})
+    put(parameter, {"value": _linear(level_db)})
+    for frame, at_db in keys if len(keys) > 1 else ():
+        put(SubElement(parameter, "keyframe"), {"when": first + frame, "value": _linear(piece.gain_db + at_db)})
+    return made
+
+
+def _linear(level_db: float) -> str:
+    return f"{min(_LOUDEST, amplitude(level_db)):.5f}"
