@@ -4,22 +4,29 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from immersivaudio.engine.errors import OutputError, RequestError
+from immersivaudio.engine.request import DIALECTS, GENERIC
 
 KINDS = ("video", "audio", "stems", "otio")
 _VIDEO = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mxf", ".flv", ".3gp"))
 _SOUND = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aiff"))
-_TIMELINES = frozenset((".otio",))
+_TIMELINES = frozenset(ending for endings in DIALECTS.values() for ending in endings)
 _CUES = ".cues.json"
 _LANES = ("dialogue", "ambience", "foley", "effects", "music")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was asked beside the kind: a container, and whose terms the timeline is to be in; empty for what fits."""
+
+    container: str = ""
+    dialect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,12 @@ class Plan:
     main: Path
     beside: Path
     container: str
+    dialect: str = GENERIC
+
+    @property
+    def timeline_kind(self) -> str:
+        """The kind of the artefact that the dialect's editor opens."""
+        return "otio" if DIALECTS[self.dialect][0] == ".otio" else "timeline"
 
     def wanted(self) -> list[str]:
         """The engine's outputs for this plan."""
@@ -38,18 +51,19 @@ class Plan:
         return [*lanes, *([self.kind] if self.kind in ("video", "audio") else []), "report"]
 
 
-def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite: bool, container: str = "") -> Plan:
+def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite: bool, form: Form = Form()) -> Plan:
     """Decide kind and places.
 
     Raises:
         OutputError: something is there already and ``overwrite`` is not set, or the folder cannot be written.
         RequestError: kind, container and ending contradict each other.
     """
-    kind = kind or _kind_of(out, is_timeline)
+    kind = kind or ("otio" if form.dialect and out is None else _kind_of(out, is_timeline))
+    container, dialect = form.container, form.dialect or _dialect_of(out)
     if kind == "video" and is_timeline:
         raise RequestError("A timeline has no single picture to put sound under.", "Use --output otio, stems or audio.")
-    main = (out or _default(source, kind, container)).absolute()
-    _agree(main, kind, container)
+    main = (out or _default(source, kind, container, dialect)).absolute()
+    _agree(main, kind, container, dialect)
     beside = main if kind == "stems" else main.with_name(f"{main.name}.files")
     try:
         spare(source, main)
@@ -65,7 +79,7 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
         raise OutputError(f"The folder {main.parent} does not exist.", "Create it, or choose another --out.")
     if not os.access(main.parent, os.W_OK):
         raise OutputError(f"The folder {main.parent} cannot be written.", "Choose another --out.")
-    return Plan(kind, main, beside, main.suffix.lower().lstrip(".") if kind in ("video", "audio") else "")
+    return Plan(kind, main, beside, main.suffix.lower().lstrip(".") if kind in ("video", "audio") else "", dialect)
 
 
 def _kind_of(out: Path | None, is_timeline: bool) -> str:
@@ -80,19 +94,30 @@ def _kind_of(out: Path | None, is_timeline: bool) -> str:
     return "otio" if is_timeline else "video"
 
 
-def _default(source: Path, kind: str, container: str) -> Path:
+def _dialect_of(out: Path | None) -> str:
+    """The editor that an ending belongs to; ``.otio`` and everything else is nobody's own."""
+    ending = out.suffix.lower() if out is not None else ""
+    return next((name for name, endings in DIALECTS.items() if ending in endings), GENERIC)
+
+
+def _default(source: Path, kind: str, container: str, dialect: str) -> Path:
     if kind == "stems":
         return source.with_name(f"{source.stem}.scored")
-    endings = {"video": source.suffix if source.suffix.lower() in _VIDEO else ".mkv", "audio": ".wav", "otio": ".otio"}
+    endings = {
+        "video": source.suffix if source.suffix.lower() in _VIDEO else ".mkv",
+        "audio": ".wav",
+        "otio": DIALECTS[dialect][0],
+    }
     ending = f".{container.lstrip('.')}" if container and kind != "otio" else endings[kind]
     return source.with_name(f"{source.stem}.scored{ending}")
 
 
-def _agree(main: Path, kind: str, container: str) -> None:
-    endings = {"video": _VIDEO, "audio": _SOUND, "otio": _TIMELINES}.get(kind)
+def _agree(main: Path, kind: str, container: str, dialect: str) -> None:
+    endings = {"video": _VIDEO, "audio": _SOUND, "otio": frozenset(DIALECTS[dialect])}.get(kind)
     if endings is not None and main.suffix.lower() not in endings:
         raise RequestError(
-            f"{main.name} is no name for {kind}.", f"Choose an ending out of: {', '.join(sorted(endings))}."
+            f"{main.name} is no name for {kind if kind != 'otio' else f'a timeline for {dialect}'}.",
+            f"Choose an ending out of: {', '.join(sorted(endings))}.",
         )
     if container and kind in ("video", "audio") and main.suffix.lower().lstrip(".") != container.lower().lstrip("."):
         raise RequestError(f"--container {container} and {main.name} contradict each other.", "Leave one of them out.")
@@ -142,7 +167,7 @@ class Landing:
         names = list(artefacts)
         final = {name: self._final(name, kind) for name, kind in names}
         for name, kind in names:
-            if kind == "otio":
+            if kind in ("otio", "timeline"):
                 _point_at(self.folder / name, final)
         try:
             self._swap(final)
@@ -154,8 +179,8 @@ class Landing:
 
     def _final(self, name: str, kind: str) -> Path:
         goal = self._goal
-        is_main = kind == goal.kind or (goal.kind == "audio" and kind == "mix")
-        return goal.main if is_main and goal.kind != "stems" else goal.beside / name
+        wanted = {"audio": "mix", "otio": goal.timeline_kind}.get(goal.kind, goal.kind)
+        return goal.main if kind == wanted and goal.kind != "stems" else goal.beside / name
 
     def _swap(self, final: Mapping[str, Path]) -> None:
         """Put every file in its place, or, where one cannot be, none: what was there before comes back."""
@@ -187,20 +212,9 @@ class Landing:
                 yield from (self._goal.beside / f"{name.removesuffix(_CUES)}.{stem}.wav" for stem in _LANES)
 
 
-def _point_at(otio: Path, final: Mapping[str, Path]) -> None:
+def _point_at(timeline: Path, final: Mapping[str, Path]) -> None:
     """Write the final, absolute paths of our stems into a timeline that names them by file name."""
-    tree = json.loads(otio.read_text())
-    _walk(tree, final)
-    otio.write_text(json.dumps(tree, indent=2))
+    from immersivaudio.engine.dialects_out import pointed
 
-
-def _walk(node: Any, final: Mapping[str, Path]) -> None:
-    if isinstance(node, list):
-        for item in node:
-            _walk(item, final)
-    elif isinstance(node, dict):
-        url = node.get("target_url")
-        if isinstance(url, str) and Path(url).name in final and "/" not in url:
-            node["target_url"] = str(final[Path(url).name])
-        for item in node.values():
-            _walk(item, final)
+    paths = {name: str(path) for name, path in final.items()}
+    timeline.write_text(pointed(timeline.read_text("utf-8"), paths), "utf-8")

@@ -13,8 +13,9 @@ from typing import Any
 
 import click
 
-from immersivaudio.cli.outputs import KINDS, Landing, Plan, free, plan, spare
+from immersivaudio.cli.outputs import KINDS, Form, Landing, Plan, free, plan, spare
 from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, OutputError, RequestError
+from immersivaudio.engine.request import DIALECTS
 
 TIMELINES = frozenset(
     (".otio", ".otioz", ".otiod", ".edl", ".fcpxml", ".fcpxmld", ".xml", ".aaf", ".kdenlive", ".mlt", ".xges")
@@ -68,6 +69,8 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--cues", type=click.Path(path_type=Path, dir_okay=False), help="Perform this cue sheet instead of spotting."
 )
+@click.option("--for", "dialect", type=click.Choice(tuple(DIALECTS)), default=None,
+              help="The editor that is to open the timeline; told from --out when not given, else generic.")  # fmt: skip
 @click.option("--container", default="", metavar="NAME", help="mp4, mov, mkv, webm, wav, flac ...")
 @click.option("--codec", default="", metavar="NAME", help="aac, opus, flac, pcm ...: the sound's codec.")
 @click.option("--loudness", type=click.Choice(_PRESETS), default="youtube", show_default=True, help="Delivery level.")
@@ -85,7 +88,8 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     folder that ends in .files.
     """
     delivery = {name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original")}
-    goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), delivery["container"])
+    form = Form(delivery["container"], rest.pop("dialect") or "")
+    goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), form)
     wish = Wish(**rest)
     sheet = _read_sheet(cues) if cues is not None else None
 
@@ -175,6 +179,7 @@ def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
     spec.delivery.loudness = delivery["loudness"]
     spec.delivery.mix = delivery["mix"]
     spec.delivery.original = delivery["original"]
+    spec.delivery.dialect = goal.dialect
 
 
 @contextlib.contextmanager
