@@ -9,7 +9,7 @@ SOURCES := pyproject.toml hatch_build.py $(shell find protos -name '*.proto')
 # The models' libraries are large (some 6 GB): `make test EXTRAS=dev` leaves them out, and their tests skip and say so.
 EXTRAS ?= dev,models
 
-.PHONY: demo test test-all check blender bench bench-recognise serve clean
+.PHONY: demo test test-all check blender extension bench bench-recognise serve clean
 
 demo: $(VENV)/base
 	$(BIN)/immersivaudio demo --out demo
@@ -32,6 +32,10 @@ bench: $(VENV)/bench
 
 bench-recognise: $(VENV)/bench
 	$(BIN)/python bench/recognise.py
+
+# The extension's zip in dist/, and the index that makes dist/ a repository which Blender can install from.
+extension: $(VENV)/bin/python
+	$(BIN)/python editor_scripts/blender/build.py dist
 
 serve: $(VENV)/base
 	$(BIN)/immersivaudio serve

@@ -230,6 +230,8 @@ def scored(package: str, folder: Path, options: dict) -> dict:
     scene = edit(options["fps"], options["base"])
     _strip(strips(scene), {"type": "movie", "name": "film", "channel": 1, "at": options["at"], "path": options["path"]})
     users = [described(strip) for strip in strips(scene)]
+    # Without a window Blender keeps no steps of undo until it is asked to.
+    bpy.ops.ed.undo_push(message="before")
     found = {"before": drawn(package)}
     connect(package, options | {"folder": str(folder)})
     found["connected"] = drawn(package)
@@ -243,6 +245,11 @@ def scored(package: str, folder: Path, options: dict) -> dict:
     found |= _outcome(package, scene, users)
     if found["receipt"] is None:
         return found
+    found["laid"] = [described(strip) for strip in strips(scene)]
+    found["undone"] = _undone()
+    scene = bpy.context.scene
+    found["redone"] = [described(strip) for strip in strips(scene)] == found.pop("laid")
+    found["undone"] = found["undone"] == users
     found["sheet"] = _kept_sheet(lay, scene)
     found["onsets_s"] = _mixdown(scene, folder / "mix.wav", options["last"])
     found["channels"] = {n: scene.sequence_editor.channels[n].name for n in range(1, 8)}
@@ -258,6 +265,21 @@ def scored(package: str, folder: Path, options: dict) -> dict:
     found["after"] = [described(strip) for strip in strips(scene)] == users
     bpy.ops.preferences.addon_disable(module=package)
     return found
+
+
+def _undone() -> list:
+    """The strips after one step of undo; then redone. What was held of the scene before is worthless afterwards."""
+    bpy.ops.ed.undo()
+    left = [described(strip) for strip in strips(bpy.context.scene)]
+    bpy.ops.ed.redo()
+    return left
+
+
+def installed(package: str, folder: Path, options: dict) -> dict:
+    """Connected without a preference set: the extension knows the environment that put it there."""
+    edit(25, 1.0)
+    connect(package, {"python": ""})
+    return {"effects": len(part(package, "session").session.effects)}
 
 
 def _outcome(package: str, scene, users: list) -> dict:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Runs in a Blender of its own: ``<python with bpy> blender_driver.py CASE ZIP FOLDER OPTIONS-JSON``.
 
-Installs the extension from its zip, runs one case of :mod:`blender_cases` and prints what it found as a last line of
+Installs the extension from its zip (an empty name: it is installed), runs one case of :mod:`blender_cases` and prints what it found as a last line of
 JSON. Never returns: Blender 4.5 hangs when it is left with classes registered.
 """
 
@@ -15,9 +15,12 @@ import bpy
 
 
 def install(archive: str) -> str:
-    """Install and enable the extension; the name of its package."""
-    bpy.ops.extensions.package_install_files(filepath=archive, repo="user_default", enable_on_install=True)
+    """Install and enable the extension; the name of its package. Without an archive it is there, and is enabled."""
     name = "bl_ext.user_default.immersivaudio"
+    if archive:
+        bpy.ops.extensions.package_install_files(filepath=archive, repo="user_default", enable_on_install=True)
+    else:
+        bpy.ops.preferences.addon_enable(module=name)
     if name not in bpy.context.preferences.addons:
         raise RuntimeError("the extension was not enabled")
     return name

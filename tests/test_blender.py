@@ -26,6 +26,7 @@ from conftest import CONTACTS_S, ball_picture
 
 from immersivaudio.bridge.host import exact_json
 from immersivaudio.bridge.process import spawn_engine
+from immersivaudio.cli import install_blender
 from immersivaudio.engine import conform, effects, media
 
 ROOT = Path(__file__).parents[1]
@@ -64,9 +65,11 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(blender: str, archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """``run(case, **options)``: what the case found in a Blender of its own, with its own preferences."""
 
-    def call(case: str, **options: Any) -> dict[str, Any]:
+    def call(case: str, settings: Path | None = None, **options: Any) -> dict[str, Any]:
+        """``settings``: a folder of Blender's in which the extension is installed already."""
         tmp_path = tmp_path_factory.mktemp(case)
-        settings = tmp_path / "settings"
+        package = "" if settings else archive
+        settings = settings or tmp_path / "settings"
         settings.mkdir(exist_ok=True)
         environment = {
             **os.environ,
@@ -75,7 +78,7 @@ def run(blender: str, archive: Path, tmp_path_factory: pytest.TempPathFactory) -
         }
         driver = Path(__file__).with_name("blender_driver.py")
         done = subprocess.run(
-            [blender, driver, case, archive, tmp_path, json.dumps(options)],
+            [blender, driver, case, package, tmp_path, json.dumps(options)],
             env=environment,
             capture_output=True,
             text=True,
@@ -150,6 +153,35 @@ def test_it_installs_shows_itself_and_leaves_no_trace(run: Run) -> None:
     assert found["preferences"] == "auto"
     assert {"score", "spot", "perform", "cancel", "remove_last", "redo_cue"} <= set(found["operators"])
     assert found["left"] == [False, False]
+
+
+def test_install_blender_puts_it_there_and_takes_it_away(run: Run, tmp_path: Path) -> None:
+    settings = tmp_path / "settings"
+    command = [sys.executable, "-m", "immersivaudio.cli.main", "install", "blender"]
+
+    def call(*words: str) -> str:
+        environment = {**os.environ, "BLENDER_USER_RESOURCES": str(settings)}
+        return subprocess.run([*command, *words], env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert "would write" in call("--dry-run")
+    assert not settings.exists()
+    call()
+    assert "wrote" in call()
+    assert run("installed", settings)["effects"] > 1
+    place = settings / "extensions/user_default/immersivaudio"
+    assert f"removed {place}" in call("--uninstall")
+    assert not place.exists()
+    assert "nothing was installed" in call("--uninstall")
+
+
+def test_every_blender_that_can_have_it_is_found(tmp_path: Path) -> None:
+    for name in ("2.93", "4.1", "4.2", "5.0", "10.1", "cache"):
+        (tmp_path / "blender" / name).mkdir(parents=True)
+    found = install_blender.repositories_of("linux", {"XDG_CONFIG_HOME": str(tmp_path)})
+    tail = "extensions/user_default"
+    assert found == [tmp_path / "blender" / version / tail for version in ("4.2", "5.0", "10.1")]
+    named = install_blender.repositories_of("win32", {"BLENDER_USER_EXTENSIONS": str(tmp_path)})
+    assert named == [tmp_path / "user_default"]
 
 
 def _movie(name: str, channel: int, at: int, path: Path, **more: Any) -> dict[str, Any]:
@@ -378,6 +410,8 @@ def test_a_cut_is_scored_in_blender(
     assert (placed, problems) == (wanted, [])
     assert len(found["ours"]) == wanted
     assert found["users"]
+    assert found["undone"]
+    assert found["redone"]
     channels = {strip["stem"]: strip["channel"] for strip in found["ours"]}
     assert all(found["channels"][str(channel)] == f"Immersivaudio {stem.title()}" for stem, channel in channels.items())
     assert min(channels.values()) == 2

@@ -38,7 +38,7 @@ RUNNING = [build for build in BUILDS if build != ((21, 1), False)]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The menu's folder after ``install-resolve``; its package can be imported while the module's tests run."""
+    """The menu's folder after ``install resolve``; its package can be imported while the module's tests run."""
     menu = tmp_path_factory.mktemp("resolve") / "Scripts/Utility"
     done = CliRunner().invoke(install_resolve.install_resolve, ["--folder", str(menu)])
     assert done.exit_code == 0, done.output

@@ -22,11 +22,17 @@ def contents() -> dict[str, bytes]:
     """Every file of the extension by its name in the zip: the add-on, and the bridge's standard-library half."""
     own = [path for path in sorted(HERE.glob("*.py")) if path.name != "build.py"]
     files = {path.name: path.read_bytes() for path in (*own, HERE / "blender_manifest.toml")}
-    source = ROOT / "bridge" / "immersivaudio" / "bridge"
+    source = _bridge()
     files["bridge/__init__.py"] = b"# SPDX-License-Identifier: Apache-2.0\n"
     files.update({f"bridge/{name}": _vendored((source / name).read_bytes()) for name in BRIDGE})
     files.update({name: path.read_bytes() for name, path in LICENCES.items()})
     return files
+
+
+def _bridge() -> Path:
+    """The bridge's package: in a checkout in its own folder, in an installed wheel beside this one."""
+    checkout = ROOT / "bridge" / "immersivaudio" / "bridge"
+    return checkout if checkout.is_dir() else ROOT / "bridge"
 
 
 def _vendored(text: bytes) -> bytes:

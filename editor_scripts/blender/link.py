@@ -52,13 +52,24 @@ def python_of(text: str) -> Path:
         HostError: there is none.
     """
     if not text.strip():
-        found = shutil.which("immersivaudio")
-        if found is None:
-            raise HostError("Set the Python of the environment that has immersivaudio in the add-on's preferences.")
-        text = str(Path(found).resolve().parent)
+        text = _installed_from() or _on_the_path()
     place = Path(bpy.path.abspath(text.strip())).expanduser()
     inside = ("Scripts/python.exe", "python.exe") if sys.platform == "win32" else ("bin/python", "python")
     for candidate in (place, *(place / name for name in inside)):
         if candidate.is_file():
             return candidate
     raise HostError(f"There is no Python at {place}. Set it in the add-on's preferences.")
+
+
+def _installed_from() -> str:
+    """The environment out of which ``immersivaudio install blender`` put this extension here, while it is there."""
+    note = Path(__file__).with_name("environment.txt")
+    told = note.read_text("utf-8").strip() if note.is_file() else ""
+    return told if told and Path(told).is_file() else ""
+
+
+def _on_the_path() -> str:
+    found = shutil.which("immersivaudio")
+    if found is None:
+        raise HostError("Set the Python of the environment that has immersivaudio in the add-on's preferences.")
+    return str(Path(found).resolve().parent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-# What Resolve lists under Workspace > Scripts. `immersivaudio install-resolve` writes it with the three values filled in.
+# What Resolve lists under Workspace > Scripts. `immersivaudio install resolve` writes it with the three values filled in.
 # Old Pythons must still be able to read this file, so that they can say what they lack.
 import sys
 

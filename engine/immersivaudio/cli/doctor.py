@@ -61,6 +61,27 @@ def _rows() -> Iterator[Row]:
     yield from _plugins("performers")
     yield from _packages(_MODELS, "absent", "only for models: pip install 'immersivaudio[models]'")
     yield _gpu()
+    yield from _editors()
+
+
+def _editors() -> Iterator[Row]:
+    """What is installed in the editors of this machine."""
+    from immersivaudio.cli.install_blender import NAME, repositories_of
+    from immersivaudio.cli.install_resolve import ENTRIES, menu_folder
+
+    menu = menu_folder(sys.platform, os.environ)
+    if all((menu / name).is_file() for name in ENTRIES):
+        yield "ok", f"DaVinci Resolve: menu entries in {menu}", ""
+    else:
+        yield "absent", "DaVinci Resolve: menu entries", "immersivaudio install resolve"
+    repositories = repositories_of(sys.platform, os.environ)
+    if not repositories:
+        yield "absent", "Blender: none of 4.2 or newer has settings here", ""
+    for repository in repositories:
+        if (repository / NAME / "blender_manifest.toml").is_file():
+            yield "ok", f"Blender: extension in {repository}", ""
+        else:
+            yield "absent", f"Blender: extension in {repository}", "immersivaudio install blender"
 
 
 def _packages(names: tuple[str, ...], lack: str, advice: str) -> Iterator[Row]:

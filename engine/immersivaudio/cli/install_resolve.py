@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""``install-resolve``: the entries for Resolve's Workspace > Scripts, and the script that they run."""
+"""``install resolve``: the entries for Resolve's Workspace > Scripts, and the script that they run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import click
 import platformdirs
+
+from immersivaudio.cli.editor_scripts import editor_script, removed, written
 
 ENTRIES = {
     "Immersivaudio.py": "score",
@@ -27,7 +29,7 @@ _FREE = (
 )
 
 
-@click.command("install-resolve")
+@click.command("resolve")
 @click.option("--uninstall", is_flag=True, help="Take away what was installed.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
@@ -73,21 +75,11 @@ def _install(menu: Path, library: Path, dry_run: bool) -> Iterator[str]:
         files[menu / name] = _baked(stub, baked)
     if not dry_run:
         shutil.rmtree(library / PACKAGE, ignore_errors=True)
-    for path, text in files.items():
-        if not dry_run:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
-        yield f"{'would write' if dry_run else 'wrote'} {path}"
+    yield from written({path: text.encode() for path, text in files.items()}, dry_run)
 
 
 def _uninstall(menu: Path, library: Path, dry_run: bool) -> Iterator[str]:
-    there = [path for path in (*(menu / name for name in ENTRIES), library) if path.exists()]
-    for path in there:
-        if not dry_run:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield f"{'would remove' if dry_run else 'removed'} {path}"
-    if not there:
-        yield "nothing was installed there"
+    yield from removed((*(menu / name for name in ENTRIES), library), dry_run)
 
 
 def _package() -> dict[str, str]:
@@ -105,18 +97,7 @@ def _package() -> dict[str, str]:
 
 
 def _source() -> Path:
-    """The script's folder: in the wheel beside this package, in a checkout at its root.
-
-    Raises:
-        UnavailableError: it is in neither.
-    """
-    from immersivaudio.engine.errors import UnavailableError
-
-    here = Path(__file__).resolve()
-    for place in (here.parents[1] / "editor_scripts/resolve", here.parents[3] / "editor_scripts/resolve"):
-        if (place / "menu.py").is_file():
-            return place
-    raise UnavailableError("The script for Resolve is not in this installation.", "Install from a checkout or a wheel.")
+    return editor_script("resolve", "menu.py")
 
 
 def _baked(stub: str, values: Mapping[str, str]) -> str:

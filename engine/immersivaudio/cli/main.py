@@ -17,10 +17,11 @@ _COMMANDS = {
     "mix": ("modules", "mix", "Only mix: performed cues to stems and a bounce."),
     "deliver": ("modules", "deliver", "Only deliver: lay a finished mix under a picture."),
     "sounds": ("modules", "sounds", "List every sound that a cue may ask for."),
+    "library": ("library", "library", "Index folders of your own sounds, to perform cues from."),
     "serve": ("serving", "serve", "Run the engine for editors on this machine."),
     "jobs": ("serving", "jobs", "List the jobs of a running engine."),
     "doctor": ("doctor", "doctor", "Say what is installed, what is missing, and what to do about it."),
-    "install-resolve": ("install_resolve", "install_resolve", "Put Immersivaudio into DaVinci Resolve's menu."),
+    "install": ("install", "install", "Put Immersivaudio into DaVinci Resolve's menu or into Blender."),
     "demo": ("demo", "demo", "Draw a short silent clip and score it."),
 }
 
