@@ -18,6 +18,8 @@ from fractions import Fraction
 from types import MappingProxyType
 
 SAMPLE_RATE_HZ = 48_000
+BY_EXAMPLE = "analogy"
+"""The performer that a cue gets together with the example of its whole job."""
 ParamValue = float | str
 _NOTHING: Mapping[str, ParamValue] = MappingProxyType({})
 
@@ -279,7 +281,8 @@ class Take:
     """One performance of a cue: where its samples lie and where they come from.
 
     ``path`` is a float32 WAV, ``[2, samples]`` at 48 kHz, ``samples`` long. ``key`` names it by content: the same
-    performer, version, weights, params, length and seed give the same key.
+    performer, version, weights, params, length and seed give the same key. ``pins`` are params that the performer chose
+    itself (see ``performers.Choice``): with them among the cue's, it performs the very same again.
     """
 
     cue_id: str
@@ -292,6 +295,7 @@ class Take:
     licence: Licence
     peak: float = 0.0
     notes: tuple[str, ...] = ()
+    pins: Mapping[str, ParamValue] = field(default_factory=dict)
 
 
 def content_key(*parts: object) -> str:

@@ -8,13 +8,13 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from immersivaudio.engine import __version__, gate, plugins, sounds
 from immersivaudio.engine.cue import Cue, Licence, Take, content_key, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
-from immersivaudio.engine.performers import Brief, Performer
+from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
 
 _LOG = logging.getLogger(__name__)
 Cancelled = Callable[[], bool]
@@ -27,6 +27,7 @@ class Performers:
 
     members: list[Performer] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    waiting: list[Performer] = field(default_factory=list)
     _ready: set[str] = field(default_factory=set)
 
     @classmethod
@@ -36,12 +37,17 @@ class Performers:
         for name in plugins.names("performers") if names is None else names:
             try:
                 performer = plugins.create("performers", name)
-                if not performer.available():
-                    found.members.append(performer)
+                (found.waiting if performer.available() else found.members).append(performer)
             except Exception:
                 _LOG.exception("performer %s", name)
                 found.warnings.append(f"The performer {name} could not start and was left out.")
         return found
+
+    def look_again(self) -> None:
+        """Take in those that have become able to perform since: whose library was indexed, whose weights have come."""
+        now = [performer for performer in self.waiting if not performer.available()]
+        self.members += now
+        self.waiting = [performer for performer in self.waiting if performer not in now]
 
     def candidates(self, cue: Cue, rights: str) -> list[Performer]:
         """Those that can perform ``cue`` under ``rights`` (commercial or any), best first; the wanted one first."""
@@ -75,6 +81,7 @@ def perform(
         CancelledError: somebody stopped it, also inside a cue.
     """
     takes: dict[str, Take] = {}
+    performers.look_again()
     warnings = list(performers.warnings)
     reused = 0
     whole = sum(float(cue.span.duration_s) for cue in cues) or 1.0
@@ -83,7 +90,7 @@ def perform(
         if cancelled():
             raise CancelledError("Cancelled.")
         report(done / whole, f"{cue.sound} ({len(takes) + 1} of {len(cues)})")
-        take, fresh, said = _one(cue, performers, cache, rights, cancelled)
+        take, fresh, said = _one(cue, _Run(performers, cache, rights, cancelled))
         takes[cue.id] = take
         warnings += said
         reused += not fresh
@@ -92,27 +99,54 @@ def perform(
     return Performed(takes, tuple(warnings), reused)
 
 
-def _one(
-    cue: Cue, performers: Performers, cache: Path, rights: str, cancelled: Cancelled
-) -> tuple[Take, bool, list[str]]:
-    candidates = performers.candidates(cue, rights)
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Who performs, where takes are kept, what licences are allowed, and whether to go on."""
+
+    performers: Performers
+    cache: Path
+    rights: str
+    cancelled: Cancelled
+
+
+def _one(cue: Cue, run: _Run) -> tuple[Take, bool, list[str]]:
+    candidates = run.performers.candidates(cue, run.rights)
     if not candidates:
-        raise _nobody(cue, performers, rights)
+        raise _nobody(cue, run.performers, run.rights)
     said: list[str] = []
     if cue.performer and candidates[0].name != cue.performer:
         said.append(f"{cue.id}: {cue.performer} is not here or not allowed; {candidates[0].name} performs instead.")
     for performer in candidates:
         try:
-            take, fresh = _cached(cue, performer, performers, cache, cancelled, lenient=performer is candidates[-1])
+            choice = _choice(performer, cue, run)
+            if choice is None:
+                said += [f"{cue.id}: {performer.name} has nothing that fits."] * (performer.name == cue.performer)
+                continue
+            take, fresh = _cached(cue, performer, choice, run, lenient=performer is candidates[-1])
         except (CancelledError, OutputError):
             raise
         except EngineError as error:
             said.append(f"{cue.id}: {performer.name} gave nothing usable ({error.message})")
             continue
-        return take, fresh, [*said, *(f"{cue.id}: {note}" for note in take.notes)]
+        return take, fresh, [*said, *(f"{cue.id}: {note}" for note in take.notes if note not in choice.notes)]
     raise ResultError(
-        f"Nobody could perform {cue.sound} (cue {cue.id}). {said[-1]}", "Mute the cue or change its sound."
+        f"Nobody could perform {cue.sound} (cue {cue.id}). {said[-1] if said else 'Nothing here fits it.'}",
+        "Mute the cue or change its sound.",
     )
+
+
+def _choice(performer: Performer, cue: Cue, run: _Run) -> Choice | None:
+    """What ``performer`` would make of the cue; of one that has nothing to choose from, what it always makes."""
+    if not isinstance(performer, Chooser):
+        return Choice(performer.licence(), {})
+    try:
+        return performer.choose(cue, run.rights, run.cancelled)
+    except EngineError:
+        raise
+    except Exception as error:
+        # A plug-in's own mistake must not end a job that another performer can do.
+        _LOG.warning("performer %s", performer.name, exc_info=True)
+        raise UnavailableError(f"{performer.name} failed ({type(error).__name__}).") from error
 
 
 def _nobody(cue: Cue, performers: Performers, rights: str) -> UnavailableError:
@@ -134,23 +168,24 @@ def take_key(cue: Cue, performer: Performer) -> str:
     return content_key("take", __version__, performer.name, performer.version, *parts)
 
 
-def _cached(
-    cue: Cue, performer: Performer, performers: Performers, cache: Path, cancelled: Cancelled, *, lenient: bool
-) -> tuple[Take, bool]:
+def _cached(cue: Cue, performer: Performer, choice: Choice, run: _Run, *, lenient: bool) -> tuple[Take, bool]:
+    cue = choice.pinned(cue)
     key = take_key(cue, performer)
-    folder = cache / "takes" / key[:2]
+    folder = run.cache / "takes" / key[:2]
     wav, card = folder / f"{key}.wav", folder / f"{key}.json"
     if (known := _load(card, wav, cue)) is not None:
-        return known, False
+        return replace(
+            known, licence=choice.licence, notes=(*choice.notes, *known.notes), pins=dict(choice.pins)
+        ), False
     folder.mkdir(parents=True, exist_ok=True)
-    brief = Brief(cue, samples_at(cue.span.duration_s), cancelled)
-    done = gate.perform_gated([performer], brief, wav, performers.ready, lenient=lenient)
+    brief = Brief(cue, samples_at(cue.span.duration_s), run.cancelled)
+    done = gate.perform_gated([performer], brief, wav, run.performers.ready, lenient=lenient)
     take = Take(cue.id, key, str(wav), done.samples, performer.name, performer.version, done.seed,
-                performer.licence(), done.peak, done.notes)  # fmt: skip
+                choice.licence, done.peak, done.notes)  # fmt: skip
     partial = card.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(json.dumps(asdict(take)))
     partial.replace(card)
-    return take, True
+    return replace(take, notes=(*choice.notes, *take.notes), pins=dict(choice.pins)), True
 
 
 def _load(card: Path, wav: Path, cue: Cue) -> Take | None:

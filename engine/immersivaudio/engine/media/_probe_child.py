@@ -44,6 +44,7 @@ def look(path: str, containers: str) -> Entry:
             "duration": whole,
             "start": str(Fraction(container.start_time or 0, 1_000_000)),
             "timecode": timecode(container),
+            "tags": tags(container),
             "video": [dict(video(s), **times(s, scan, whole)) for s in videos],
             "audio": [dict(audio(s), **times(s, scan, whole)) for s in audios],
         }
@@ -56,6 +57,13 @@ def attached(stream: Any) -> bool:
 def timecode(container: Any) -> str:
     tags = [container.metadata, *(stream.metadata for stream in container.streams)]
     return str(next((tag["timecode"] for tag in tags if tag.get("timecode")), ""))
+
+
+def tags(container: Any) -> dict[str, str]:
+    """What the file says of itself in words (ID3, Vorbis comments, MP4 atoms), names in small letters."""
+    said = [*(stream.metadata for stream in container.streams), container.metadata]
+    rows = [(str(name).lower(), str(text)) for one in said for name, text in one.items()]
+    return {name[:80]: text[:4000] for name, text in rows[:200]}
 
 
 def scan_packets(path: str, options: dict[str, str], indices: list[int]) -> dict[int, Entry]:

@@ -80,7 +80,7 @@ def _probe(path: Path, size: int, mtime_ns: int, inode: int) -> Probe:
         raise MediaError(f"{path.name} lasts no time at all.", "Export it again.")
     clock = Fraction(answer["start"])
     return Probe(path, answer["container"], duration, size, videos, audios, answer["timecode"],
-                 _warnings(path, answer, videos), clock)  # fmt: skip
+                 _warnings(path, answer, videos), clock, answer["tags"])  # fmt: skip
 
 
 def _video(entry: Mapping[str, Any]) -> VideoStream:

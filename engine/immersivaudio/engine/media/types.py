@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class Probe:
     """What a file holds. ``duration_s`` is the picture's where there is one; still images and cover art are no video.
 
     ``start_timecode`` is the media's own ("01:00:00:00"), empty when it has none. ``clock_s`` is the timestamp at which
-    the container starts: what ffmpeg's seeking counts from.
+    the container starts: what ffmpeg's seeking counts from. ``tags`` are the file's own words (title, comment, ...).
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Probe:
     start_timecode: str = ""
     warnings: tuple[str, ...] = ()
     clock_s: Fraction = Fraction(0)
+    tags: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def origin_s(self) -> Fraction:

@@ -6,14 +6,14 @@ A performer module defines ``create() -> Performer``. torch and its friends are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immersivaudio.engine.cue import Cue, Licence
+from immersivaudio.engine.cue import Cue, Licence, ParamValue
 
 Block = NDArray[np.float32]
 
@@ -69,5 +69,31 @@ class Performer(Protocol):
 
         Raises:
             CancelledError: ``brief.cancelled()`` became true.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a performer would make one cue of. ``pins`` are params that lead to the very same performance again, whatever
+    else there is to choose from by then; they are part of the take's key and of its metadata."""
+
+    licence: Licence
+    pins: Mapping[str, ParamValue]
+    notes: tuple[str, ...] = ()
+
+    def pinned(self, cue: Cue) -> Cue:
+        """``cue`` with this choice made."""
+        return replace(cue, params={**cue.params, **self.pins})
+
+
+@runtime_checkable
+class Chooser(Performer, Protocol):
+    """A performer that has something to choose from, so that licence and source differ from cue to cue."""
+
+    def choose(self, cue: Cue, rights: str, cancelled: Callable[[], bool]) -> Choice | None:
+        """What it would take for ``cue`` under ``rights`` (commercial or any), by ``cue.seed``; None where nothing fits.
+
+        ``perform`` is then asked for the cue with the choice's pins among its params.
         """
         ...
