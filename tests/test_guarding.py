@@ -69,7 +69,7 @@ class Ear:
 def create(): return Ear()
 """
 HANGS, ABORTS, EXITS = "time.sleep(10**6)", "os.abort()", "os._exit(7)"
-EATS, FAILS = "[bytearray(os.urandom(1 << 20) * 32) for _ in iter(int, 1)]", "1 / 0"
+EATS, FAILS = "[b'x' * (32 << 20) for _ in iter(int, 1)]", "1 / 0"
 Install = Callable[..., None]
 
 
@@ -85,10 +85,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         info.mkdir()
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-watcher\nVersion: 1\n")
         (info / "entry_points.txt").write_text("[immersivaudio.watchers]\nodd = odd_watcher:create\n")
+        monkeypatch.setenv("IMMERSIVAUDIO_WATCHER_PATIENCE_S", "1.5" if deed == HANGS else "60")
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
 
-    monkeypatch.setenv("IMMERSIVAUDIO_WATCHER_PATIENCE_S", "1.5")
     monkeypatch.setenv("IMMERSIVAUDIO_WATCHER_MEMORY_GB", "0.5")
     return put
 

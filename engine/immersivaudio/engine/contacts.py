@@ -13,8 +13,10 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.places import AIR, STRUCK_WORDS, named
+from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.things import HEARD_MATERIALS
 from immersivaudio.engine.witness import Testimony, hear
 
@@ -60,7 +62,7 @@ def contacts(view: View, scenes: Sequence[Scene], least_strength: float, descrip
     hits = _in_rhythm(hits)
     walks, single = _walks(hits)
     for walk in walks:
-        yield _steps(walk, description)
+        yield _steps(view, walk, description)
     materials = _materials(view, single, description)
     for hit in single:
         ball = hit.sighting.values.get("kind") == "ball"
@@ -214,10 +216,12 @@ def _middle(box: tuple[float, float, float, float]) -> float:
     return box[0] + box[2] / 2
 
 
-def _steps(walk: Sequence[_Hit], description: str) -> Draft:
+def _steps(view: View, walk: Sequence[_Hit], description: str) -> Draft:
     first, last = walk[0], walk[-1]
+    ground = touched(view, Span.between(first.at_s, last.at_s), "footstep")
     wished = [sound for sound in named(description, STRUCK_WORDS) if sound.startswith("footstep")]
-    sound = wished[0] if wished else first.scene.setting.surface
+    told = SIGNS[str(ground.values["kind"])].touched if ground is not None else first.scene.setting.surface
+    sound = wished[0] if wished else told
     gap = statistics.median(float(after.at_s - before.at_s) for before, after in itertools.pairwise(walk))
     return Draft(
         sound,
@@ -272,6 +276,10 @@ def _material(view: View, hits: Sequence[_Hit], description: str) -> tuple[str, 
     if named_class is not None:
         kind, material = str(named_class.values["kind"]), HEARD_MATERIALS[str(named_class.values["kind"])]
         return material, f"{kind} is heard in the recording ({named_class.confidence:.2f}), which names the material"
+    seen = touched(view, scene.span, "impact")
+    if seen is not None:
+        sign = SIGNS[str(seen.values["kind"])]
+        return sign.touched, f"the picture shows {sign.phrase} ({seen.confidence:.2f}), which names the material"
     heard = _heard_material([hit.onset for hit in hits if hit.onset is not None])
     if heard:
         return heard, f"its recorded sound makes {heard.split('.')[1]} the best guess for the material"

@@ -18,6 +18,7 @@ from immersivaudio.engine.tracks import crosses, goes, holds
 _SURE_THING, _SURE_BODY, _SURE_BALL = 0.4, 0.6, 0.5
 _SURE_MOVER = 0.45
 _ONE_BLOW_S, _HEARD_NEAR_S = Fraction(1, 4), Fraction(3, 20)
+_LOOKS_EVERY_S = Fraction(1, 2)
 _KNOWN_SHARE, _KNOWN_FROM = 0.4, 0.35
 _GESTURE_SHARE, _CROWDED_SHARE, _NOT_BALL_SHARE, _ON_FOOT_SHARE = 0.35, 0.35, 0.4, 0.25
 _AGREES, _FOLLOWS = 1.6, 1.2
@@ -31,8 +32,10 @@ def weigh(edit: Edit, sightings: Iterable[Sighting]) -> list[Sighting]:
     """``sightings`` of ``edit`` (record clock), weighed against each other."""
     rows = list(sightings)
     view = View.of(edit, rows)
-    if not view.all("object") and not view.all("heard"):
+    if not any(view.all(label) for label in ("object", "heard", "scene")):
         return rows
+    rows = [_to_the_cut(row, view) if row.label == "scene" else row for row in rows]
+    view = View.of(edit, rows)
     known = places(view)
     told = View.of(edit, known)
     rows = [_weighed(row, view, told) for row in rows if not _told_by_ball(row, view)]
@@ -49,6 +52,17 @@ def _weighed(row: Sighting, view: View, told: View) -> Sighting:
     if row.label in ("speech", "level"):
         return _with_classes(row, [other for other, _ in view.within("heard", row.span)])
     return row
+
+
+def _to_the_cut(row: Sighting, view: View) -> Sighting:
+    """What is looked at now and then begins and ends at the cut that lies just before the look."""
+    start_s, end_s = (_cut_before(moment, view) for moment in (row.span.start_s, row.span.end_s))
+    return replace(row, span=Span.between(start_s, end_s)) if end_s > start_s else row
+
+
+def _cut_before(moment_s: Fraction, view: View) -> Fraction:
+    cuts = (shot.span.start_s for shot in view.near("shot", Span(moment_s - _LOOKS_EVERY_S, _LOOKS_EVERY_S)))
+    return max((cut for cut in cuts if moment_s - _LOOKS_EVERY_S < cut <= moment_s), default=moment_s)
 
 
 def _less_unknown(row: Sighting, told: View) -> Sighting:

@@ -9,9 +9,11 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import ParamValue, Sighting, Span
 from immersivaudio.engine.looks import View, number
+from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.things import HEARD_PLACES, THING_PLACES
 
-_SURE_THING, _SURE_CLASS = 0.4, 0.25
+_SURE_THING, _SURE_CLASS, _SURE_SIGN, _SURE_TOUCH = 0.4, 0.25, 0.25, 0.35
+_SIGN_PLACES = {sign.id: sign.places for sign in SIGNS.values()}
 # Nano-sized detectors are wrong more often than not where they are half sure.
 _DETECTED = (0.35, 0.75)
 _STRETCH_S, _SOME_OF_IT, _MOST_OF_IT = Fraction(1), 0.25, 0.5
@@ -24,22 +26,38 @@ _DRIFT_S, _SURE_ROAD, _STREAMS_BY = 3, 0.4, 0.25
 
 
 def places(view: View) -> list[Sighting]:
-    """Place sightings out of the ``object`` and ``heard`` ones of ``view``."""
+    """Place sightings out of the ``object``, ``heard`` and ``scene`` ones of ``view``."""
     things = _spoken(view, "object", THING_PLACES, _SURE_THING)
     classes = _spoken(view, "heard", HEARD_PLACES, _SURE_CLASS)
-    return [*things, *classes, *_gatherings(view)]
+    signs = _spoken(view, "scene", _SIGN_PLACES, _SURE_SIGN)
+    return [*things, *classes, *signs, *_gatherings(view)]
+
+
+def touched(view: View, span: Span, family: str) -> Sighting | None:
+    """The surest ``scene`` sighting in ``span`` that tells what is struck or walked on there: ``family`` is ``impact`` or
+    ``footstep``."""
+    rows = [
+        row
+        for row, share in view.within("scene", span)
+        if row.confidence >= _SURE_TOUCH
+        and share >= _SOME_OF_IT
+        and (sign := SIGNS.get(str(row.values.get("kind", ""))))
+        and sign.touched.startswith(family)
+    ]
+    return max(rows, key=lambda row: row.confidence, default=None)
 
 
 def _spoken(view: View, label: str, table: Mapping[str, Mapping[str, float]], least: float) -> Iterator[Sighting]:
     """A place sighting for each stretch and kind of place that something speaks for."""
     for span in _stretches(view.all(label)):
-        best: dict[str, Sighting] = {}
+        best: dict[tuple[str, str], Sighting] = {}
         for row, share in view.within(label, span):
             kind = str(row.values.get("kind", ""))
             if kind not in table or row.confidence < least or share < _SOME_OF_IT:
                 continue
-            if kind not in best or row.confidence > best[kind].confidence:
-                best[kind] = row
+            who = (row.watcher, kind)
+            if who not in best or row.confidence > best[who].confidence:
+                best[who] = row
         yield from _together(best, table, span)
 
 
@@ -56,11 +74,13 @@ def _stretches(rows: Sequence[Sighting]) -> list[Span]:
     return spans
 
 
-def _together(best: Mapping[str, Sighting], table: Mapping[str, Mapping[str, float]], span: Span) -> Iterator[Sighting]:
+def _together(
+    best: Mapping[tuple[str, str], Sighting], table: Mapping[str, Mapping[str, float]], span: Span
+) -> Iterator[Sighting]:
     """What independent witnesses say together: 1 minus the product of their doubts."""
     against: dict[str, float] = defaultdict(lambda: 1.0)
     speaks: dict[str, list[Sighting]] = defaultdict(list)
-    for kind, row in best.items():
+    for (_, kind), row in best.items():
         low, high = _DETECTED if row.label == "object" else (0.0, 1.0)
         sure = max(0.0, min(1.0, (row.confidence - low) / (high - low)))
         for place, weight in table[kind].items():

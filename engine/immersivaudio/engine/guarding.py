@@ -13,6 +13,7 @@ import signal
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from immersivaudio.engine import plugins, records
@@ -24,7 +25,7 @@ from immersivaudio.engine.watchers import Frame, FrameWish, PictureWatcher, Samp
 # They need no model and no foreign library but those of the base install.
 _IN_PROCESS = ("hearing", "motion", "place", "shots")
 _AHEAD = 6
-_LOADS_IN = 10
+_LOADS_IN, _BEGINS_IN_S = 10, 60.0
 
 
 class LeftOutError(UnavailableError):
@@ -35,7 +36,8 @@ class LeftOutError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``patience_s``: how long one picture, or one block of sound, may take; loading may take ten times as long.
+    """``patience_s``: how long one picture, or one block of sound, may take; loading may take ten times as long, and to
+    begin, a minute at least.
     ``memory_bytes``: how much of the machine's memory the watcher may hold (watched on Linux only)."""
 
     patience_s: float = 60.0
@@ -122,7 +124,7 @@ def _loaded(child: GuardedChild, patience_s: float) -> Reply:
     Raises:
         GoneError: it died. EngineError: it failed.
     """
-    reply = _checked(child.ask({"do": "create"}, patience_s))
+    reply = _checked(child.ask({"do": "create"}, max(patience_s, _BEGINS_IN_S)))
     return reply if reply["lack"] else _checked(child.ask({"do": "setup"}, _LOADS_IN * patience_s))
 
 
@@ -258,9 +260,15 @@ class _Session:
 
     def __init__(self, guard: GuardedPicture, number: int) -> None:
         self._guard, self._number = guard, number
+        self._due_s: Fraction | None = None
         self._left = weakref.finalize(self, guard.leave, number)
 
     def see(self, frame: Frame) -> None:
+        if self._due_s is not None and frame.time_s < self._due_s:
+            return
+        if (rate_hz := self._guard.wish.rate_hz) > 0:
+            # A little early is better than a whole frame late.
+            self._due_s = frame.time_s + Fraction(3, 4) / Fraction(rate_hz)
         rgb = frame.at(self._guard.wish.width)
         message = {"do": "see", "session": self._number, "time": str(frame.time_s), "shape": list(rgb.shape[:2])}
         self._guard.post(message, rgb.tobytes())

@@ -10,8 +10,10 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span, tidy
 from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.places import STRUCK_WORDS, named
+from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.sounds import stable_seed
 from immersivaudio.engine.things import VEHICLES, WALKERS
 from immersivaudio.engine.tracks import path_of
@@ -158,7 +160,7 @@ def _steps(view: View, row: Sighting, scene: Scene, description: str) -> Draft |
         return None
     walks = pace >= _WALKS or crosses
     cadence = _cadence(kind, pace, walks)
-    sound = _ground(row, scene, description)
+    sound = _ground(view, row, scene, description)
     times = _even(row, cadence)
     if len(times) < 2:
         return None
@@ -203,7 +205,7 @@ def _feet(view: View, rows: Sequence[Sighting], scene: Scene, description: str) 
     start, end = min(row.span.start_s for row in rows), max(row.span.end_s for row in rows)
     most = max(number(row.values, "count") for row in rows)
     sure = sum(row.confidence for row in rows) / len(rows)
-    sound = _ground(max(rows, key=lambda row: row.confidence), scene, description)
+    sound = _ground(view, max(rows, key=lambda row: row.confidence), scene, description)
     whole = Sighting("objects", "object", Span.between(start, end), sure, id=rows[0].id)
     rate = min(12.0, 1.2 * most)
     return Draft(
@@ -219,9 +221,14 @@ def _feet(view: View, rows: Sequence[Sighting], scene: Scene, description: str) 
     )
 
 
-def _ground(row: Sighting, scene: Scene, description: str) -> str:
+def _ground(view: View, row: Sighting, scene: Scene, description: str) -> str:
     wished = [sound for sound in named(description, STRUCK_WORDS) if sound.startswith("footstep")]
-    return wished[0] if wished else _GROUNDS.get(str(row.values.get("ground", "")), scene.setting.surface)
+    if wished:
+        return wished[0]
+    ground = touched(view, row.span, "footstep")
+    if ground is not None:
+        return SIGNS[str(ground.values["kind"])].touched
+    return _GROUNDS.get(str(row.values.get("ground", "")), scene.setting.surface)
 
 
 def _distance(row: Sighting) -> float:

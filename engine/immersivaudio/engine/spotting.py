@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from immersivaudio.engine.activities import activities
 from immersivaudio.engine.beds import Plan, already, ambience
 from immersivaudio.engine.contacts import contacts
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Stem
@@ -20,6 +21,7 @@ from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
 from immersivaudio.engine.movers import vehicles, vessels, walkers
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
+from immersivaudio.engine.sounds import BY_ID
 
 _SURE_IN_SPEECH = 0.8
 _WORTH_SUGGESTING = 0.2
@@ -59,6 +61,7 @@ def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUA
     places = scenes(view, options.description)
     speech = speech_spans(view)
     drafts = [*_drafts(view, places, options)]
+    drafts += _going_on(view, drafts, options)
     cues, suggestions = _judged(drafts, view, options)
     sheet = CueSheet(
         name=edit.name,
@@ -101,6 +104,14 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)
     if options.music:
         yield from _music(view, places, heard)
+
+
+def _going_on(view: View, drafts: Sequence[Draft], options: SpotOptions) -> list[Draft]:
+    """What goes on as long as it is seen, of the stems that are wanted."""
+    wanted = {Stem.AMBIENCE: options.ambience, Stem.FOLEY: options.foley, Stem.EFFECTS: options.effects}
+    stays = view.all("heard") if verdict(view) in _ROOM_FOR_ORIGINAL else ()
+    found = [draft for draft in activities(view, drafts) if wanted.get(BY_ID[draft.sound].stem, False)]
+    return [_unless_heard(draft, stays) for draft in found]
 
 
 def _unless_heard(draft: Draft, stays: Sequence[Sighting]) -> Draft:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import re
@@ -41,6 +42,10 @@ class Wanted:
             return next((file for file in sorted(place.glob(self.pattern)) if file.is_file()), None)
         return place if place.is_file() else None
 
+    def digest(self) -> str:
+        """The sha256 of the file, empty where there is none."""
+        return digest_of(self.find())
+
     def checked(self) -> tuple[Path, str]:
         """The file and its sha256, held against a ``SHA256SUMS`` beside it where there is one.
 
@@ -51,6 +56,23 @@ class Wanted:
         if file is None:
             raise UnavailableError(self.lacks(), f"Set {self.variable} to the file.")
         return file, verified(file)
+
+
+def digest_of(file: Path | None) -> str:
+    """The sha256 of ``file``, read once for as long as its size and date stay; empty where it cannot be read."""
+    try:
+        status = file.stat() if file is not None else None
+    except OSError:
+        return ""
+    return _digest(file, status.st_size, status.st_mtime_ns) if file is not None and status is not None else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _digest(file: Path, size: int, changed_ns: int) -> str:
+    try:
+        return store.sha256(file)
+    except OSError:
+        return ""
 
 
 def verified(file: Path) -> str:

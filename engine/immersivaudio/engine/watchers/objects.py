@@ -22,6 +22,7 @@ import numpy as np
 from immersivaudio.engine.cue import Clip, ParamValue, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish, Picture
 from immersivaudio.engine.watchers._boxes import Box, Detector
+from immersivaudio.engine.watchers._cuts import Cuts
 from immersivaudio.engine.watchers._flights import Bounce, bounces
 from immersivaudio.engine.watchers._tracks import BALLS, Point, Track, Tracker
 from immersivaudio.engine.watchers._weights import Wanted
@@ -33,7 +34,6 @@ _QUICK_S = Fraction(3, 5)
 _LEAST_HITS, _LEAST_CONFIDENCE = 3, 0.25
 _MOVES = 0.03
 _ON_FEET = ("person", "dog", "horse", "cow", "sheep")
-_CUT_WIDTH, _CUT_LEAST = 32, 18.0
 _PATH_POINTS = 12
 
 
@@ -43,13 +43,12 @@ class _Session:
     detector: Detector
     tracker: Tracker = field(default_factory=Tracker)
     looks: int = 0
-    _before: Picture | None = None
-    _unrest: float = 4.0
+    cuts: Cuts = field(default_factory=Cuts)
     _due_s: Fraction | None = None
     _quick_until_s: Fraction = Fraction(0)
 
     def see(self, frame: Frame) -> None:
-        if self._is_cut(frame.grey(_CUT_WIDTH)):
+        if self.cuts.at(frame):
             self.tracker.cut()
             self._due_s = None
         if self._due_s is not None and self._quick_until_s <= frame.time_s < self._due_s:
@@ -68,17 +67,6 @@ class _Session:
                 ground = ground_under(frame.at(_WIDTH), track.last.box)
                 if ground:
                     track.grounds[ground] += 1
-
-    def _is_cut(self, small: Picture) -> bool:
-        """Whether the picture changed all over since the frame before, much more than lately."""
-        before, self._before = self._before, small
-        if before is None or before.shape != small.shape:
-            return False
-        change = float(cv2.absdiff(before, small).mean())
-        cut = change > max(_CUT_LEAST, 2.3 * self._unrest)
-        if not cut:
-            self._unrest += 0.2 * (change - self._unrest)
-        return cut
 
     def finish(self) -> Sequence[Sighting]:
         least = min(_LEAST_HITS, self.looks)
@@ -180,17 +168,21 @@ class _Objects:
     wish = FrameWish(_WIDTH, _FULL_HZ)
 
     def __init__(self) -> None:
-        self.version = "1"
         self._detector: Detector | None = None
+        self._digest = ""
+
+    @property
+    def version(self) -> str:
+        """Names the weights, because other weights see other things; known without loading them."""
+        return f"1-{(self._digest or _WANTED.digest())[:12]}"
 
     def available(self) -> str:
         return _WANTED.lacks()
 
     def setup(self) -> None:
-        """Load the network; ``version`` then names the weights, because other weights see other things."""
-        file, digest = _WANTED.checked()
+        """Load the network."""
+        file, self._digest = _WANTED.checked()
         self._detector = Detector(file)
-        self.version = f"1-{digest[:12]}"
 
     def open(self, clip: Clip) -> _Session:
         if self._detector is None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from immersivaudio.engine.cue import Edit, Sighting, Span, tidy
 from immersivaudio.engine.errors import UnavailableError
+from immersivaudio.engine.models import store
 from immersivaudio.engine.watchers import Samples
-from immersivaudio.engine.watchers._weights import Wanted, verified
+from immersivaudio.engine.watchers._weights import Wanted, digest_of, verified
 
 _NAME, _RATE_HZ, _WINDOW, _HOP = "tagging", 16_000, 15_600, 7_680
 _WANTED = Wanted("IMMERSIVAUDIO_YAMNET", "*yamnet*.tflite", "ai_edge_litert", "ai-edge-litert")
@@ -107,8 +108,14 @@ class _Tagging:
     sample_rate_hz = _RATE_HZ
 
     def __init__(self) -> None:
-        self.version = "1"
         self._ear: Ear | None = None
+        self._digests: tuple[str, str] | None = None
+
+    @property
+    def version(self) -> str:
+        """Names the weights and the class map; known without loading them."""
+        digests = self._digests or (_WANTED.digest(), digest_of(self._class_map()))
+        return f"1-{digests[0][:12]}-{digests[1][:6]}"
 
     def available(self) -> str:
         lacks = _WANTED.lacks()
@@ -119,14 +126,13 @@ class _Tagging:
     def _class_map(self) -> Path:
         named = os.environ.get(_CLASSES, "").strip()
         weights = _WANTED.find()
-        return Path(named).expanduser() if named else (weights or Path()).with_name(_CLASS_MAP)
+        return Path(named).expanduser() if named else (weights or store.home() / _CLASS_MAP).with_name(_CLASS_MAP)
 
     def setup(self) -> None:
-        """Load the network; ``version`` then names the weights."""
+        """Load the network."""
         file, digest = _WANTED.checked()
-        names = verified(self._class_map())
+        self._digests = digest, verified(self._class_map())
         self._ear = Ear(file, self._class_map())
-        self.version = f"1-{digest[:12]}-{names[:6]}"
 
     def listen(self, edit: Edit, blocks: Iterable[Samples]) -> Sequence[Sighting]:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
