@@ -279,7 +279,7 @@ def test_an_uploaded_blob_can_be_scored(client: Client, tmp_path: Path) -> None:
 
 def test_effects_are_described(client: Client) -> None:
     assert "procedural" in client.handshake("a test").performers
-    assert [effect.effect_id for effect in client.effects()] == ["soundtrack", "ambience", "foley", "sfx"]
+    assert [effect.effect_id for effect in client.effects()] == ["soundtrack", "ambience", "foley", "analogy", "sfx"]
     assert [effect.effect_id for effect in client.effects(effect_pb2.CONTEXT_GENERATOR)] == ["sfx"]
     described = client.describe("soundtrack", effect_pb2.CONTEXT_GENERAL)
     assert {"ambience", "density", "loudness", "seed"} <= {param.name for param in described.params}

@@ -49,13 +49,14 @@ class Param:
     step: float | None = None
     choices: tuple[tuple[str, str], ...] = ()
     lines: bool = False
+    is_file: bool = False
     enabled: bool = True
     asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """One effect."""
+    """One effect. ``by_example``: it takes a clip named Example, which it sounds like."""
 
     id: str
     label: str
@@ -63,6 +64,7 @@ class Effect:
     uses: tuple[Use, ...]
     params: tuple[Param, ...]
     group: str = "Immersivaudio"
+    by_example: bool = False
 
     def param(self, name: str) -> Param | None:
         return next((param for param in self.params if param.name == name), None)
@@ -158,6 +160,24 @@ _SOUND = Param(
 _PROMPT = Param("prompt", Kind.STRING, "Words", "What is heard, in your own words. Optional.", "", lines=True)
 _DURATION = Param("duration_s", Kind.DOUBLE, "Duration", "Seconds.", 3.0, 0.1, 3600.0, (0.5, 60.0), 0.1)
 
+_EXAMPLE = (
+    Param(
+        "example",
+        Kind.STRING,
+        "Example",
+        "A clip or a sound file: its events are laid on what is seen, or, where it goes on, it becomes the place's sound.",
+        "",
+        is_file=True,
+    ),
+    Param(
+        "example_licence",
+        Kind.STRING,
+        "Its licence",
+        "What the example's owner allows, CC-BY-4.0 for example. Empty: it is your own.",
+        "",
+    ),
+)
+
 _HOUSE = (_DESCRIPTION, _DENSITY, LOUDNESS, _MIX, _ORIGINAL, _RIGHTS, _SEED)
 
 
@@ -182,6 +202,14 @@ EFFECTS: tuple[Effect, ...] = (
         "The sounds of visible contacts and movements, without anything else.",
         (Use.FILTER, Use.GENERAL),
         _HOUSE,
+    ),
+    Effect(
+        "analogy",
+        "By example",
+        "Sounds like a recording that you name, laid on what is seen, without anything else.",
+        (Use.FILTER, Use.GENERAL),
+        (*_EXAMPLE, *_HOUSE),
+        by_example=True,
     ),
     Effect(
         "sfx",

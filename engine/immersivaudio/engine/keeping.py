@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from immersivaudio.engine.cue import Cue, CueSheet, Span
+from immersivaudio.engine.cue import BY_EXAMPLE, Cue, CueSheet, Span
 from immersivaudio.engine.prompts import template
 from immersivaudio.engine.sounds import BY_ID, Motion
 
@@ -30,7 +30,10 @@ def keep_edits(sheet: CueSheet, earlier: CueSheet) -> CueSheet:
 
 
 def touched(cue: Cue) -> bool:
-    """Whether a person locked, muted, added, moved or re-worded the cue: its id or words no longer follow from it."""
+    """Whether a person locked, muted, added, moved or re-worded the cue, or gave it an example: its id or words no
+    longer follow from it."""
+    if cue.example is not None and cue.performer != BY_EXAMPLE:
+        return True
     ours = _OURS.fullmatch(cue.id)
     if cue.locked or cue.muted or ours is None or ours[2] != cue.sound or cue.prompt != template(cue):
         return True

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from immersivaudio.engine.cue import Cue, CueSheet, Edit, Licence, Take
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Example, Licence, Take
 from immersivaudio.engine.errors import CancelledError
 from immersivaudio.engine.mixing import MixResult, StemFile
 
@@ -85,6 +85,11 @@ def _licence_row(licence: Licence | None) -> dict[str, Any] | None:
     }
 
 
+def _example_row(example: Example) -> dict[str, Any]:
+    """The recording that a cue sounds like: its file's name and digest, and what its owner allows."""
+    return {"name": example.name, "sha256": example.sha256, "licence": example.licence or "user's own"}
+
+
 def _cue_row(cue: Cue, take: Take) -> dict[str, Any]:
     return {
         "cue": cue.id,
@@ -98,6 +103,7 @@ def _cue_row(cue: Cue, take: Take) -> dict[str, Any]:
         "seed": take.seed,
         "take": take.key,
         "licence": _licence_row(take.licence),
+        **({"example": _example_row(cue.example)} if cue.example is not None else {}),
         "notes": list(take.notes),
     }
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immersivaudio.engine import access, effects, wire
 from immersivaudio.engine.blobs import BlobStore, Digest
+from immersivaudio.engine.cue import CueSheet, Example
 from immersivaudio.engine.errors import NotFoundError
 from immersivaudio.engine.request import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Spotted
 from immersivaudio.v1 import job_pb2, media_pb2
@@ -43,6 +44,21 @@ class Shelf:
         link.hardlink_to(path)
         return link
 
+    def example(self, one: Example) -> Example:
+        """An example with the place where it lies; read, it has its digest too.
+
+        Raises:
+            AccessError, MediaError, NotFoundError.
+        """
+        if one.uploaded:
+            return replace(one, path=str(self.blobs.path(Digest(one.sha256, one.size_bytes))))
+        return replace(one, path=str(access.check(one.path, self.roots)))
+
+    def sheet(self, sheet: CueSheet) -> CueSheet:
+        """``sheet`` with the place of every example that its cues name; see :meth:`example`."""
+        cues = tuple(replace(cue, example=self.example(cue.example)) if cue.example else cue for cue in sheet.cues)
+        return replace(sheet, cues=cues)
+
 
 def request_of(spec: job_pb2.JobSpec, shelf: Shelf) -> ScoreRequest:
     """The pipeline's request for a checked spec.
@@ -53,7 +69,7 @@ def request_of(spec: job_pb2.JobSpec, shelf: Shelf) -> ScoreRequest:
     effect = effects.find(spec.effect.effect_id)
     params = effect.values(wire.values_from_wire(spec.effect))
     source, which = spec.source, spec.source.WhichOneof("source")
-    sheet = wire.sheet_from_wire(spec.cue_sheet) if spec.HasField("cue_sheet") else None
+    sheet = shelf.sheet(wire.sheet_from_wire(spec.cue_sheet)) if spec.HasField("cue_sheet") else None
     return ScoreRequest(
         media=shelf.find(source.media) if which == "media" else None,
         timeline=shelf.named(source.timeline, source.name) if which == "timeline" else None,
@@ -66,7 +82,16 @@ def request_of(spec: job_pb2.JobSpec, shelf: Shelf) -> ScoreRequest:
         sheet=sheet,
         delivery=_wish(spec.delivery, params),
         roots=(*shelf.roots, shelf.blobs.folder, shelf.scratch),
+        example=_example(spec, params, shelf),
     )
+
+
+def _example(spec: job_pb2.JobSpec, params: Mapping[str, effects.Value], shelf: Shelf) -> Example | None:
+    """What the job is to sound like: as the spec says, else the path that a panel's param holds."""
+    if spec.HasField("example"):
+        return shelf.example(wire.example_from_wire(spec.example))
+    path, licence = str(params.get("example", "")), str(params.get("example_licence", ""))
+    return shelf.example(Example(path, Path(path).name, licence)) if path else None
 
 
 def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> DeliveryWish:

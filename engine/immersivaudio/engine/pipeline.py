@@ -24,6 +24,7 @@ from immersivaudio.engine import (
 )
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, samples_at, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
+from immersivaudio.engine.examples import casting
 from immersivaudio.engine.request import (
     Cancelled,
     DeliveryWish,
@@ -66,8 +67,9 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     edit, timeline = job.conform()
     sound, hearing = job.listen(edit)
     given = request.sheet if request.goal is Goal.DELIVER else None
+    example = job.hear_example(given)
     sheet = given if given is not None else job.spot(edit, sound)
-    sheet = job.fit(sheet, edit)
+    sheet = job.by_example(job.fit(sheet, edit), example)
     emit(Spotted(sheet))
     if request.goal is Goal.SPOT:
         return Outcome(sheet, (), job.all_warnings())
@@ -147,6 +149,22 @@ class _Job:
         self.warn(*seen.warnings)
         self.stage("spot")
         return spotting.spot(edit, seen.sightings, _spot_options(self.request))
+
+    def hear_example(self, given: CueSheet | None) -> casting.Tried | None:
+        """The job's example, heard before anything is watched. A sheet that names examples of its own says it all."""
+        named = self.request.example
+        if named is None or (given is not None and any(cue.example for cue in given.cues)):
+            return None
+        alone = self.request.effect == "analogy" and given is None
+        wish = casting.Wish(named, alone, str(self.request.params.get("rights", "commercial")))
+        heard = casting.tried(wish, self.cancelled)
+        self.warn(*heard.warnings)
+        return heard
+
+    def by_example(self, sheet: CueSheet, example: casting.Tried | None) -> CueSheet:
+        """``sheet`` with the job's example on the cues that it fits, and every example's events chosen."""
+        sheet = casting.cast(sheet, example) if example is not None else sheet
+        return casting.with_events(sheet, self.cancelled)
 
     def fit(self, sheet: CueSheet, edit: Edit) -> CueSheet:
         """``sheet`` on the clock of ``edit``; a sheet for another length is said, and cut to this one."""
@@ -285,8 +303,8 @@ def _spot_options(request: ScoreRequest) -> spotting.SpotOptions:
     return spotting.SpotOptions(
         seed=int(float(params.get("seed", 0))),
         music=bool(params.get("music", False)),
-        ambience=bool(params.get("ambience", True)) and request.effect in ("soundtrack", "ambience"),
-        foley=bool(params.get("foley", True)) and request.effect in ("soundtrack", "foley"),
+        ambience=bool(params.get("ambience", True)) and request.effect in ("soundtrack", "ambience", "analogy"),
+        foley=bool(params.get("foley", True)) and request.effect in ("soundtrack", "foley", "analogy"),
         effects=bool(params.get("effects", True)) and request.effect in ("soundtrack", "foley"),
         density=float(params.get("density", 0.5)),
         description=str(params.get("description", "")),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
-from immersivaudio.engine.cue import CueSheet, Stem
+from immersivaudio.engine.cue import CueSheet, Example, Stem
 
 
 class Goal(StrEnum):
@@ -50,6 +50,7 @@ class DeliveryWish:
 class ScoreRequest:
     """One job. Exactly one of ``media``, ``timeline`` and ``timeline_json`` is set; paths are absolute and checked.
 
+    ``example`` is what every cue of the fitting kind is to sound like.
     ``media_by_url`` maps a timeline's target_urls to paths. ``params`` are the effect's, by name.
     ``roots`` are the folders that a timeline's own target_urls may lead into (see ``access.check``); None allows all.
     """
@@ -65,6 +66,7 @@ class ScoreRequest:
     sheet: CueSheet | None = None
     delivery: DeliveryWish = DeliveryWish()
     roots: tuple[Path, ...] | None = None
+    example: Example | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -78,9 +78,12 @@ class EffectService:
         if request.context not in (0, *described.contexts):
             raise RequestError(f"{effect.label} is not used in this context.", "Ask ListEffects for the context.")
         takes_clips = effects.Use.GENERATOR not in effect.uses
-        source = effect_pb2.ClipDescriptor(name="Source", label="Picture and its sound")
+        clips = [effect_pb2.ClipDescriptor(name="Source", label="Picture and its sound")] if takes_clips else []
+        if effect.by_example:
+            # Optional, because a panel that has no clip for it fills the param of the same name.
+            clips.append(effect_pb2.ClipDescriptor(name="Example", label="What it sounds like", optional=True))
         return effect_pb2.DescribeEffectResponse(
-            effect=described, params=map(wire.param_to_wire, effect.params), clips=[source] if takes_clips else []
+            effect=described, params=map(wire.param_to_wire, effect.params), clips=clips
         )
 
     async def InstanceChanged(  # noqa: N802
@@ -143,7 +146,7 @@ class JobService:
         wire_checks.refuse(wire_checks.job(request))
         source = request.spec.source
         named = [getattr(source, source.WhichOneof("source"))] if source.WhichOneof("source") else []
-        for media in (*named, *source.media_by_url.values()):
+        for media in (*named, *source.media_by_url.values(), *_examples(request.spec)):
             if isinstance(media, media_pb2.MediaRef):
                 self._find(media)
 
@@ -245,6 +248,14 @@ async def _data(
         if following is None:
             return
         chunk = following
+
+
+def _examples(spec: job_pb2.JobSpec) -> Iterator[media_pb2.MediaRef]:
+    if spec.HasField("example"):
+        yield spec.example.media
+    elif (named := spec.effect.params.get("example")) is not None and named.text:
+        yield media_pb2.MediaRef(path=named.text)
+    yield from (cue.example.media for cue in spec.cue_sheet.cues if cue.HasField("example"))
 
 
 def _digest(message: media_pb2.Digest) -> Digest:

@@ -8,9 +8,21 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import PurePath
 from typing import Any
 
-from immersivaudio.engine.cue import Cue, CueSheet, GainPoint, ParamValue, Silence, Span, SpeechSpan, Stem, tidy
+from immersivaudio.engine.cue import (
+    Cue,
+    CueSheet,
+    Example,
+    GainPoint,
+    ParamValue,
+    Silence,
+    Span,
+    SpeechSpan,
+    Stem,
+    tidy,
+)
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.prompts import template
 from immersivaudio.engine.sounds import BY_ID, Motion, Sound, stable_seed
@@ -22,8 +34,9 @@ _SHEET_KEYS = (
 _CUE_KEYS = (
     "id", "stem", "sound", "start_s", "duration_s", "timecode", "sync_s", "why", "prompt", "gain_db", "pan",
     "fade_in_s", "fade_out_s", "gain_curve", "params", "performer", "seed", "confidence", "locked", "muted",
-    "sightings",
+    "sightings", "example",
 )  # fmt: skip
+_EXAMPLE_KEYS = ("path", "name", "licence", "sha256", "size_bytes", "events")
 _SPAN_KEYS = ["start_s", "duration_s", "timecode"]
 _LONGEST_S = Fraction(7 * 24 * 3600)
 _MOST_ROWS, _LONGEST_TEXT = 100_000, 20_000
@@ -189,6 +202,7 @@ def _cue(place: Place, duration_s: Fraction) -> Cue:
         sightings=tuple(item.text() for item in _list(rows, "sightings")),
         gain_curve=tuple(_point(item) for item in _list(rows, "gain_curve")),
         performer=rows["performer"].text() if "performer" in rows else "",
+        example=_example(rows["example"]) if "example" in rows else None,
     )
     settings: dict[str, Any] = dict(_numbers(rows, sound, span))
     settings |= {key: rows[key].flag() for key in ("locked", "muted") if key in rows}
@@ -240,6 +254,26 @@ def _stem(rows: dict[str, Place], sound: Sound) -> Stem:
     if rows["stem"].value not in known:
         raise rows["stem"].fault(f"one of {', '.join(known)}", _nearest(str(rows["stem"].value)[:60], known))
     return Stem(rows["stem"].text())
+
+
+def _example(place: Place) -> Example | None:
+    """A path alone, or an object; beside a path the digest is for reading only: the engine looks at the file itself."""
+    if place.value is None:
+        return None
+    if isinstance(place.value, str):
+        return Example(place.text(), PurePath(place.text()).name)
+    rows = place.row(_EXAMPLE_KEYS)
+    words = {key: rows[key].text() if key in rows else "" for key in ("path", "name", "licence", "sha256")}
+    path = words.pop("path")
+    if not path and not words["sha256"]:
+        raise CueSheetError(f"{place.path} has no path.", "Say where the example lies.")
+    return Example(
+        path,
+        **(words | ({"name": PurePath(path).name} if path else {})),
+        size_bytes=rows["size_bytes"].whole(0, 2**62) if "size_bytes" in rows else 0,
+        uploaded=not path,
+        events=tuple(item.whole(0, 2**31 - 1) for item in rows["events"].items(4096)) if "events" in rows else (),
+    )
 
 
 def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:

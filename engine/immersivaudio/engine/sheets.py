@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from immersivaudio.engine.cue import Cue, CueSheet, ParamValue, Silence, Span, SpeechSpan, tidy
+from immersivaudio.engine.cue import Cue, CueSheet, Example, ParamValue, Silence, Span, SpeechSpan, tidy
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.sheet_reading import FORMAT, Place, read_sheet
 
@@ -104,7 +104,16 @@ def _cue_row(cue: Cue, clock: _Clock) -> dict[str, object]:
     row |= {"fade_in_s": cue.fade_in_s, "fade_out_s": cue.fade_out_s}
     row |= {"gain_curve": [[point.at_s, point.gain_db] for point in cue.gain_curve]} if cue.gain_curve else {}
     row |= {"params": _plain(cue.params), "performer": cue.performer, "seed": cue.seed, "confidence": cue.confidence}
+    row |= {"example": _example_row(cue.example)} if cue.example is not None else {}
     return row | {"locked": cue.locked, "muted": cue.muted, "sightings": list(cue.sightings)}
+
+
+def _example_row(example: Example) -> dict[str, object]:
+    """An uploaded example has no path of its user's: its digest finds it again."""
+    row: dict[str, object] = {"name": example.name} if example.uploaded else {"path": example.path}
+    row |= {"licence": example.licence} if example.licence else {}
+    row |= {"events": list(example.events)} if example.events else {}
+    return row | ({"sha256": example.sha256, "size_bytes": example.size_bytes} if example.sha256 else {})
 
 
 def _plain(params: Mapping[str, ParamValue]) -> dict[str, ParamValue]:

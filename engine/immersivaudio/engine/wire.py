@@ -8,9 +8,10 @@ Light on purpose: the server reads this file. What needs the pipeline lies in ``
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import PurePath
 
 from immersivaudio.engine import cue, effects
-from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, time_pb2
+from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, media_pb2, time_pb2
 
 _INT64 = 2**63 - 1
 _STEM_BY_NUMBER = {cue_sheet_pb2.Stem.Value(f"STEM_{stem.name}"): stem for stem in cue.Stem}
@@ -99,6 +100,28 @@ def cue_to_wire(one: cue.Cue) -> cue_sheet_pb2.Cue:
         confidence=one.confidence,
         locked=one.locked,
         muted=one.muted,
+        example=example_to_wire(one.example) if one.example is not None else None,
+    )
+
+
+def example_to_wire(one: cue.Example) -> cue_sheet_pb2.Example:
+    """An example by its path, or by its digest where it was uploaded."""
+    digest = media_pb2.Digest(sha256=one.sha256, size_bytes=one.size_bytes)
+    media = media_pb2.MediaRef(blob=digest) if one.uploaded else media_pb2.MediaRef(path=one.path)
+    return cue_sheet_pb2.Example(media=media, name=one.name, licence=one.licence, sha256=one.sha256, events=one.events)
+
+
+def example_from_wire(message: cue_sheet_pb2.Example) -> cue.Example:
+    """An example as it was named; where an uploaded one lies is for ``orders.Shelf`` to find."""
+    media, uploaded = message.media, message.media.WhichOneof("location") == "blob"
+    return cue.Example(
+        path=media.path,
+        name=message.name or PurePath(media.path).name,
+        licence=message.licence,
+        sha256=media.blob.sha256 if uploaded else message.sha256,
+        size_bytes=media.blob.size_bytes,
+        uploaded=uploaded,
+        events=tuple(message.events),
     )
 
 
@@ -126,6 +149,7 @@ def cue_from_wire(message: cue_sheet_pb2.Cue) -> cue.Cue:
         confidence=message.confidence,
         locked=message.locked,
         muted=message.muted,
+        example=example_from_wire(message.example) if message.HasField("example") else None,
     )
 
 
@@ -181,6 +205,12 @@ def param_to_wire(param: effects.Param) -> effect_pb2.Param:
         digits=2 if param.kind is effects.Kind.DOUBLE else None,
         choices=[effect_pb2.ChoiceOption(choice_id=choice, label=label) for choice, label in param.choices],
         enabled=param.enabled,
-        string_mode=effect_pb2.STRING_MODE_MULTI_LINE if param.lines else effect_pb2.STRING_MODE_SINGLE_LINE,
+        string_mode=_string_mode(param),
         evaluate_on_change=param.asks,
     )
+
+
+def _string_mode(param: effects.Param) -> effect_pb2.StringMode:
+    if param.is_file:
+        return effect_pb2.STRING_MODE_FILE_PATH
+    return effect_pb2.STRING_MODE_MULTI_LINE if param.lines else effect_pb2.STRING_MODE_SINGLE_LINE

@@ -68,6 +68,10 @@ def job(request: job_pb2.CreateJobRequest) -> Violations:
         yield Violation("spec.goal", "is no goal")
     if spec.HasField("cue_sheet"):
         yield from sheet("spec.cue_sheet", spec.cue_sheet)
+    if spec.HasField("example"):
+        yield from _example("spec.example", spec.example)
+    elif _lacks_example(spec):
+        yield Violation("spec.example", "names nothing to sound like")
 
 
 def instance(message: effect_pb2.EffectInstance) -> Violations:
@@ -120,6 +124,8 @@ def _cue(path: str, one: cue_sheet_pb2.Cue) -> Violations:
         return
     for number, point in enumerate(one.sync_points):
         yield from _time(f"{path}.sync_points[{number}]", point)
+    if one.HasField("example"):
+        yield from _example(f"{path}.example", one.example)
     yield from _cue_numbers(path, one)
 
 
@@ -165,6 +171,23 @@ def _media(path: str, media: media_pb2.MediaRef) -> Violations:
             yield Violation(f"{path}.path", "is no path")
     elif not is_digest(media.blob):
         yield Violation(f"{path}.blob", "is no digest")
+
+
+def _lacks_example(spec: job_pb2.JobSpec) -> bool:
+    effect = effects.BY_ID.get(spec.effect.effect_id)
+    performs = spec.HasField("cue_sheet") and spec.goal != job_pb2.GOAL_SPOT
+    if effect is None or not effect.by_example or performs:
+        return False
+    named = spec.effect.params.get("example")
+    return named is None or not named.text
+
+
+def _example(path: str, one: cue_sheet_pb2.Example) -> Violations:
+    yield from _media(f"{path}.media", one.media)
+    yield from _words(f"{path}.name", one.name, _MAX_NAME)
+    yield from _words(f"{path}.licence", one.licence, _MAX_NAME)
+    if len(one.events) > _MAX_PER_CUE or any(event < 0 for event in one.events):
+        yield Violation(f"{path}.events", f"must be at most {_MAX_PER_CUE} numbers from 0 on")
 
 
 def is_digest(digest: media_pb2.Digest) -> bool:

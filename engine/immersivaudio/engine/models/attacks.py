@@ -54,11 +54,11 @@ def find(mono: Mono, rate_hz: int) -> list[Attack]:
             found.append(int(moment))
     if not found and len(levels) and levels.max() > 0:
         found = [int(levels.argmax())]
-    attacks = {_refine(mono, moment, rate_hz) for moment in found}
+    attacks = {refined(mono, moment, rate_hz) for moment in found}
     return sorted(attacks, key=lambda attack: (-attack.peak, attack.sample))
 
 
-def _refine(mono: Mono, moment_ms: int, rate_hz: int) -> Attack:
+def refined(mono: Mono, moment_ms: int, rate_hz: int) -> Attack:
     """The first sample of the rise that reaches a tenth of its peak without falling back for 2 ms."""
     hop = rate_hz // 1000
     start = max(0, (moment_ms - _LOOK_ON_MS) * hop)
