@@ -7,7 +7,7 @@ import contextlib
 import signal
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Wish:
     rights: str = "commercial"
     media: tuple[Path, ...] = ()
     quiet: bool = False
+    example: Path | None = None
+    example_licence: str = ""
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
@@ -51,6 +53,10 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
                      help="Whether models for non-commercial use may perform."),
         click.option("--media", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
                      help="A folder to look for a timeline's media in; may be given again."),
+        click.option("--example", type=click.Path(path_type=Path),
+                     help="A clip or sound to sound like: its blows on what is struck, or its going on as the place."),
+        click.option("--example-licence", default="", metavar="WORDS",
+                     help="What the example's owner allows, e.g. CC-BY-4.0; without it, it is your own."),
         click.option("--engine", default="", metavar="HOST:PORT", envvar="IMMERSIVAUDIO_ENGINE",
                      help="A running engine; without it one is started for this call."),
         click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="The running engine's token."),
@@ -163,13 +169,24 @@ def _read_sheet(path: Path) -> Any:
     from immersivaudio.engine import sheets
 
     try:
-        return sheets.from_json(path.read_text("utf-8"))
+        return _beside(sheets.from_json(path.read_text("utf-8")), path.absolute().parent)
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
     except UnicodeDecodeError as error:
         raise RequestError(
             f"{path.name} is no cue sheet: it is not text.", "Make one with `immersivaudio spot`."
         ) from error
+
+
+def _beside(sheet: Any, folder: Path) -> Any:
+    """``sheet`` with the examples that it names by a relative path looked for in its own folder."""
+    return replace(sheet, cues=tuple(_example_in(cue, folder) for cue in sheet.cues))
+
+
+def _example_in(cue: Any, folder: Path) -> Any:
+    if cue.example is None or cue.example.uploaded:
+        return cue
+    return replace(cue, example=replace(cue.example, path=str(folder / cue.example.path)))
 
 
 def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
@@ -220,6 +237,10 @@ class _Session:
                 self._refer(spec.source.media_by_url[url], path)
         if sheet is not None:
             spec.cue_sheet.CopyFrom(wire.sheet_to_wire(sheet))
+            self._refer_examples(spec.cue_sheet.cues)
+        if wish.example is not None:
+            self._refer(spec.example.media, _existing(wish.example))
+            spec.example.name, spec.example.licence = wish.example.name, wish.example_licence
         spec.effect.effect_id = "soundtrack"
         _fill_params(spec.effect.params, wish)
         return spec
@@ -231,6 +252,12 @@ class _Session:
         else:
             self.bar.show("uploading", 0.0)
             place.blob.CopyFrom(self.client.upload(path))
+
+    def _refer_examples(self, cues: Any) -> None:
+        """The examples that the cues of a sheet name; what was uploaded before is known by its digest."""
+        for cue in cues:
+            if cue.HasField("example") and cue.example.media.WhichOneof("location") == "path":
+                self._refer(cue.example.media, _existing(Path(cue.example.media.path)))
 
     def run(self, order: Callable[[_Session], Any]) -> Any:
         """Create the job that ``order`` describes and watch it to its end; Ctrl-C cancels it."""
