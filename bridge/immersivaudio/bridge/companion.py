@@ -21,7 +21,14 @@ from google.protobuf.message import Message
 from immersivaudio.bridge import timeline
 from immersivaudio.bridge.client import Client, result_of
 from immersivaudio.bridge.effect import Effect
-from immersivaudio.bridge.errors import BridgeError, NotAllowedError, NotThereError, RefusedError, StoppedError
+from immersivaudio.bridge.errors import (
+    BridgeError,
+    NotAllowedError,
+    NotThereError,
+    RefusedError,
+    StoppedError,
+    TransferError,
+)
 from immersivaudio.bridge.host import Json
 from immersivaudio.bridge.own_engine import OwnEngine
 from immersivaudio.bridge.stdio import Answer, Answerer
@@ -257,7 +264,11 @@ class _Meter:
 
 def _fetch(client: Client, artefacts: Iterable[job_pb2.Artefact], folder: Path) -> dict[str, str]:
     """Download what a host needs into ``folder``; where each lies by its name."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        said = f"{folder} cannot be written: {error.strerror}."
+        raise TransferError(said, "Choose another folder for the sound.") from error
     files = {}
     for made in artefacts:
         if made.kind in _WANTED and made.stem != cue_sheet_pb2.STEM_DIALOGUE:

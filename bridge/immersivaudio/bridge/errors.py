@@ -127,4 +127,11 @@ def _plain(kind: type[BridgeError], code: str, message: str) -> BridgeError:
         return kind("The engine cannot be reached.", "Start it with: immersivaudio serve.", reason=code)
     if code == "DEADLINE_EXCEEDED":
         return kind("The engine did not answer in time.", "Try again; it may be busy.", reason=code)
+    if code == "UNIMPLEMENTED":
+        # A service without a status of its own did not even find the method.
+        return kind(
+            "What answers there does not know this call: it is an engine of another version, or none of ours.",
+            "Install bridge and engine of the same version, and check the address.",
+            reason=code,
+        )
     return kind(message or code, "", reason=code)
