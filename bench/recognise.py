@@ -32,7 +32,7 @@ WINDOW, HOP, YAMNET_HZ = 15_600, 7_800, 16_000
 AIM = 0.8
 # Seeds below this one were looked at while the sounds were made, and steps were searched against this very network: a
 # good figure here says less than unheard recordings would.
-FIRST_SEED = 1001
+FIRST_SEED = 5001
 
 _WATER = {"Water", "Stream", "Waterfall", "Gurgling", "Liquid"}
 _ROAD = {"Vehicle", "Motor vehicle (road)", "Car", "Car passing by", "Traffic noise, roadway noise"}
@@ -44,6 +44,39 @@ _INSIDE |= {"Inside, small room", "Inside, large room or hall", "Silence", "Envi
 _STEPS = {"Walk, footsteps", "Run"}
 RIGHT: dict[str, set[str]] = {
     "wind": {"Wind", "Wind noise (microphone)", "Howl"},
+    "wind.whistle": {"Wind", "Howl", "Whistle", "Whistling", "Wind noise (microphone)"},
+    "rain.roof": {"Rain", "Raindrop", "Rain on surface", "Water"},
+    "rain.leaves": {"Rain", "Raindrop", "Rain on surface", "Water"},
+    "drips": {"Drip", "Water", "Liquid", "Trickle, dribble"},
+    "thunder": {"Thunder", "Thunderstorm"},
+    "sea.harbour": {"Water", "Waves, surf", "Ocean", "Stream", "Splash, splatter", "Slosh", "Gurgling", "Boat, Water vehicle"},
+    "sea.boat": {"Boat, Water vehicle", "Water", "Motorboat, speedboat", "Ship", "Vehicle", "Waves, surf", "Sailboat, sailing ship"},
+    "clock": {"Clock", "Tick", "Tick-tock"},
+    "drone": {"Aircraft", "Propeller, airscrew", "Aircraft engine", "Model aircraft", "Helicopter", "Fly, housefly", "Bee, wasp, etc."},
+    "propeller": {"Aircraft", "Propeller, airscrew", "Fixed-wing aircraft, airplane", "Aircraft engine"},
+    "jet": {"Jet engine", "Aircraft", "Aircraft engine", "Fixed-wing aircraft, airplane"},
+    "rocket": {"Eruption", "Explosion", "Roar", "Rumble", "Thunder", "Jet engine", "Aircraft", "Waterfall"},
+    "train": {"Train", "Rail transport", "Railroad car, train wagon", "Subway, metro, underground", "Train wheels squealing"},
+    "scrape": {"Scrape", "Scratch", "Rub", "Sanding", "Filing (rasp)", "Sawing", "Scratching (performance technique)"},
+    "roll": {"Roll", "Rumble", "Skateboard", "Bowling", "Vehicle", "Rolling", "Basketball bounce", "Train"},
+    "passby.truck": _ROAD | {"Truck"},
+    "passby.motorcycle": _ROAD | {"Motorcycle"},
+    "passby.boat": {"Boat, Water vehicle", "Motorboat, speedboat", "Water", "Vehicle", "Ship"},
+    "passby.propeller": _AIR | {"Propeller, airscrew"},
+    "passby.helicopter": {"Helicopter", "Aircraft", "Propeller, airscrew"},
+    "thunder.clap": {"Thunder", "Thunderstorm", "Explosion"},
+    "impact.plastic": {"Knock", "Tap", "Tick", "Clatter", "Clicking", "Thump, thud", "Wood", "Door", "Bouncing", "Ping"},
+    "footstep.wood": _STEPS,
+    "footstep.carpet": _STEPS,
+    "footstep.leaves": _STEPS | {"Rustle", "Crunch", "Rustling leaves"},
+    "footstep.snow": _STEPS | {"Crunch"},
+    "footstep.sand": _STEPS | {"Crunch", "Rustle"},
+    "chop": {"Chop", "Chopping (food)", "Wood", "Crack", "Thump, thud", "Knock", "Hammer", "Splinter"},
+    "kick": {"Basketball bounce", "Thump, thud", "Slap, smack", "Whack, thwack", "Bouncing", "Bang"},
+    "door": {"Door", "Slam", "Sliding door", "Cupboard open or close", "Thump, thud", "Bang"},
+    "keys": {"Keys jangling", "Jingle, tinkle", "Coin (dropping)", "Clatter", "Cutlery, silverware"},
+    "typing": {"Typing", "Computer keyboard", "Typewriter", "Clicking", "Tap"},
+    "splash": {"Splash, splatter", "Water", "Liquid", "Slosh", "Plop"},
     "wind.trees": {"Wind", "Rustling leaves", "Rustle", "Wind noise (microphone)"},
     "rain": {"Rain", "Raindrop", "Rain on surface", "Water"},
     "sea": {"Ocean", "Waves, surf", "Water"},
@@ -96,7 +129,7 @@ class Verdict:
 def heard(sound: Sound, seed: int) -> np.ndarray[Any, Any]:
     """The sound as the procedural performer makes it, mono at 16 kHz; struck things eight times in twelve seconds."""
     moments = tuple(Fraction(k * 3, 2) + Fraction(1, 4) for k in range(8))
-    struck = sound.motion is Motion.STRUCK and not sound.id.startswith("footstep")
+    struck = sound.motion is Motion.STRUCK and "pace" not in sound.knobs
     cue = Cue("bench", sound.stem, Span(Fraction(0), Fraction(LENGTH_S)), sound.id, seed=seed)
     if struck:
         cue = Cue("bench", sound.stem, cue.span, sound.id, seed=seed, sync_s=moments)

@@ -210,8 +210,8 @@ class TestStruck:
         assert not np.allclose(one, two, atol=1e-4)
 
     def test_a_stronger_blow_is_brighter(self, name: str) -> None:
-        if name == "whoosh":
-            pytest.skip("a whoosh is brightened by its speed")
+        if name in ("whoosh", "keys"):
+            pytest.skip("a whoosh is brightened by its speed; keys are all highs at any strength")
         weak, strong = (perform(name, 1.0, sync=(Fraction(1, 10),), strength=s, distance=0.0) for s in (0.0, 1.0))
         assert _above(strong, 1_500.0) > _above(weak, 1_500.0)
 
@@ -223,8 +223,8 @@ class TestStruck:
             assert np.max(np.abs(wave)) < 10 ** (-1 / 20)
 
     def test_rings_on_in_a_room_and_dies_away(self, name: str) -> None:
-        if name == "whoosh":
-            pytest.skip("a whoosh ends with its stroke")
+        if sounds.BY_ID[name].space in ("", "open"):
+            pytest.skip("out in the open nothing rings on")
         power = np.square(perform(name, 4.0, sync=(Fraction(1),), size=0.0)).sum(axis=0)
         level = 10 * np.log10(power.reshape(-1, 2_400).mean(axis=1) + 1e-20)
         assert level[20 + 6] > level.max() - 60

@@ -16,7 +16,7 @@ from immersivaudio.engine.composing.score import INSTRUMENTS, Note, Score
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, gain, stream
 from immersivaudio.engine.synthesis.grains import Tape
-from immersivaudio.engine.synthesis.space import Reverb
+from immersivaudio.engine.synthesis.space import reverb
 from immersivaudio.engine.synthesis.streams import SUSTAINED_LUFS, Finish, limited
 
 _HALL_S, _EARLY_S = 2.1, 0.035
@@ -67,7 +67,7 @@ class Orchestra:
         )
         self._queue = [cue for cue in cues if cue[0] >= self._now][::-1]
         self._dry, self._send = Tape(), Tape()
-        self._hall, self._finish = Reverb(_HALL_S, _EARLY_S), Finish(0.0)
+        self._hall, self._finish = reverb(_HALL_S, _EARLY_S), Finish(0.0)
 
     def frame(self) -> Array:
         """The next half second."""

@@ -11,16 +11,18 @@ import numpy as np
 from immersivaudio.engine.cue import Cue, Licence, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError
 from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.sounds import BY_ID, Motion, Sound
+from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Motion, Sound
 from immersivaudio.engine.synthesis import catalog, streams
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, stream
+
+_UNEVEN = {"typing": 0.3}
 
 
 class Procedural:
     """Performs by synthesis. Moving sounds reach -20 LUFS (400 ms) at their closest, 5 dB less for each tenfold distance."""
 
     name = "procedural"
-    version = "2"
+    version = "3"
 
     def licence(self) -> Licence:
         return Licence("CC0-1.0", True, source="synthesised by Immersivaudio; no recording and no model involved")
@@ -61,11 +63,11 @@ def _frames(brief: Brief) -> Iterator[Array | None]:
     ask = _ask(brief, sound)
     match sound.motion:
         case Motion.SUSTAINED:
-            return streams.sustained(catalog.TEXTURES[sound.id](ask), ask.knobs.get("distance", 0.0))
+            return streams.sustained(catalog.TEXTURES[sound.id](ask), ask)
         case Motion.STRUCK:
             return streams.struck(catalog.STRIKERS[sound.id](ask), ask, _moments(brief, ask))
         case Motion.MOVING:
-            return streams.moving(catalog.PASSINGS[sound.id](ask))
+            return streams.moving(catalog.PASSINGS[sound.id](ask), ask.space)
     assert_never(sound.motion)
 
 
@@ -79,7 +81,13 @@ def _ask(brief: Brief, sound: Sound) -> Ask:
     duration_s = brief.samples / RATE_HZ
     if sound.motion is Motion.MOVING and brief.cue.sync_s and not knobs["closest_s"]:
         knobs["closest_s"] = max(0.001, float(brief.cue.sync_s[0] - brief.cue.span.start_s))
-    return Ask(knobs, brief.cue.seed, duration_s)
+    return Ask(knobs, brief.cue.seed, duration_s, _space(brief.cue, sound))
+
+
+def _space(cue: Cue, sound: Sound) -> str:
+    """Where it is heard: what the cue says, or what is usual for the sound; empty for what is a place itself."""
+    said = str(cue.params.get(SPACE, ""))
+    return (said if said in SPACES else sound.space) if sound.space else ""
 
 
 def _moments(brief: Brief, ask: Ask) -> list[int] | None:
@@ -89,14 +97,14 @@ def _moments(brief: Brief, ask: Ask) -> list[int] | None:
         places = sorted({samples_at(moment - cue.span.start_s) for moment in cue.sync_s})
         return [place for place in places if 0 <= place < brief.samples]
     if "pace" in ask.knobs:
-        return _walk(ask, brief.samples)
+        return _walk(ask, brief.samples, _UNEVEN.get(cue.sound, 0.025))
     return None
 
 
-def _walk(ask: Ask, samples: int) -> list[int]:
-    """Steps at a pace, a few per cent uneven as people are."""
+def _walk(ask: Ask, samples: int, uneven: float) -> list[int]:
+    """Steps at a pace, a few per cent uneven as people are; keys are struck far less evenly."""
     rng, step = stream(ask.seed, 0x9A17), RATE_HZ / ask["pace"]
     count = int(samples / step) + 1
-    places = np.arange(count) * step + step * 0.025 * rng.standard_normal(count)
+    places = np.arange(count) * step + step * uneven * rng.standard_normal(count)
     places[0] = 0
     return [int(place) for place in np.maximum.accumulate(places) if place < samples]

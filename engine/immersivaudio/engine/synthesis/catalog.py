@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Protocol
 
 from immersivaudio.engine.synthesis import (
+    fleet,
+    flight,
     footsteps,
+    friction,
     impacts,
     machines,
     movement,
     nature,
     passing,
     places,
+    props,
     rails,
+    rain,
+    shore,
+    storm,
     water,
     wind,
 )
@@ -36,8 +44,15 @@ TEXTURES: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
     {
         "wind": wind.Wind,
         "wind.trees": wind.WindTrees,
-        "rain": water.Rain,
+        "wind.whistle": wind.WindWhistle,
+        "rain": rain.Rain,
+        "rain.roof": rain.RainRoof,
+        "rain.leaves": rain.RainLeaves,
+        "drips": rain.Drips,
+        "thunder": storm.Thunder,
         "sea": water.Sea,
+        "sea.harbour": shore.Harbour,
+        "sea.boat": shore.Boat,
         "stream": water.Stream,
         "underwater": water.Underwater,
         "pour": water.Pour,
@@ -54,26 +69,44 @@ TEXTURES: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
         "engine": machines.Engine,
         "rotor": machines.Rotor,
         "machine": machines.Machine,
+        "clock": machines.Clock,
+        "drone": flight.Drone,
+        "propeller": flight.Propeller,
+        "jet": flight.Jet,
+        "rocket": flight.Rocket,
+        "train": rails.Ride,
         "cloth": movement.Cloth,
+        "scrape": friction.Scrape,
+        "roll": friction.Roll,
     }
 )
 
 STRIKERS: Mapping[str, Callable[[Ask], Striker]] = MappingProxyType(
     {
         "whoosh": movement.Whoosh,
-        "impact.wood": lambda ask: impacts.Blow(ask, "wood"),
-        "impact.metal": lambda ask: impacts.Blow(ask, "metal"),
-        "impact.stone": lambda ask: impacts.Blow(ask, "stone"),
-        "impact.soft": lambda ask: impacts.Blow(ask, "soft"),
-        "impact.glass": lambda ask: impacts.Blow(ask, "glass"),
-        "footstep.hard": footsteps.Hard,
-        "footstep.gravel": footsteps.Gravel,
-        "footstep.grass": footsteps.Grass,
+        **{f"impact.{name}": partial(impacts.Blow, material=name) for name in impacts.MATERIALS},
+        **{f"footstep.{name}": partial(footsteps.Steps, ground=name) for name in footsteps.GROUNDS},
+        "chop": props.Chop,
+        "kick": props.Kick,
+        "door": props.Door,
+        "keys": props.Keys,
+        "typing": props.Typing,
+        "splash": props.Splash,
+        "thunder.clap": storm.Clap,
     }
 )
 
 PASSINGS: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
-    {"passby.car": passing.car, "passby.aircraft": passing.aircraft, "passby.train": rails.Train}
+    {
+        "passby.car": passing.car,
+        "passby.truck": fleet.truck,
+        "passby.motorcycle": fleet.motorcycle,
+        "passby.boat": fleet.boat,
+        "passby.aircraft": passing.aircraft,
+        "passby.propeller": fleet.propeller,
+        "passby.helicopter": fleet.helicopter,
+        "passby.train": rails.Train,
+    }
 )
 
 

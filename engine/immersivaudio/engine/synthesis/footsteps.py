@@ -1,31 +1,81 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Footsteps: heel, roll and toe against a ground; a hard floor answers with its modes, gravel grinds, grass rustles.
+"""Footsteps: heel, roll and toe of a shoe against a ground; firm ground answers with its modes, loose ground grinds.
 
 The force of a step has two humps, heel strike and push-off, with the roll between them (Farnell, "Designing Sound");
-the ground turns it into sound: a floor through its modes, loose ground through grains that give way.
+the faster the gait the shorter the roll, and a runner lands on the fore foot. A floor turns the force into sound
+through its modes, loose ground through grains that give way, whose energies follow a power law as those of avalanches
+do. A hard heel touches for a shorter time than a bare foot.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
 import numpy as np
+from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, seconds
 from immersivaudio.engine.synthesis.grains import rub
-from immersivaudio.engine.synthesis.impacts import INDOORS, Room, placed, pushed, resonator
+from immersivaudio.engine.synthesis.impacts import placed, pushed, ringing
 from immersivaudio.engine.synthesis.noise import band, burst, slope
 
+_RUN_PACE = 2.4
+Pair = tuple[float, float]
 
-def _floor(rng: Rng, contact_s: float, body_hz: float, loss: tuple[float, float] = (55.0, 0.18)) -> Array:
-    """A push of some milliseconds into a floor: its first broad modes, which fall by ``loss[0] + loss[1] f`` nepers a
-    second."""
-    force = np.zeros(int(0.2 * RATE_HZ))
-    push = pushed(rng, contact_s, 0.8)
-    force[: len(push)] = push
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What is walked on; pairs are at strength 0 and 1. ``thud`` is the level of its own modes, which lie ``low`` and
+    (at the toe) ``low_toe`` times the foot's pitch and fall by ``loss[0] + loss[1] f`` nepers a second after a contact of
+    ``contact_ms``; ``slap`` the sole's. ``grains`` give way within ``spread_s`` round heel and toe, between ``grit_hz``,
+    amplitudes by a power law of exponent ``heavy``, at the level ``grit``."""
+
+    roll_s: Pair
+    contact_ms: Pair
+    thud: Pair
+    toe: float
+    low: float
+    low_toe: float
+    loss: Pair
+    slap: Pair
+    grit: Pair
+    grains: Pair
+    grit_hz: Pair
+    spread_s: float
+    heavy: float
+
+
+_LOOSE = (55.0, 0.18)
+GROUNDS: Mapping[str, Ground] = MappingProxyType(
+    {
+        "hard": Ground((0.15, 0.11), (6.5, 4.0), (0.9, 0.9), 0.5, 3.0, 4.2, (28.0, 0.4), (0.03, 0.09), (0.3, 0.55),
+                       (110, 110), (700.0, 7_000.0), 0.14, 2.2),
+        "wood": Ground((0.15, 0.11), (6.5, 4.0), (1.0, 1.0), 0.6, 1.9, 2.7, (24.0, 0.3), (0.06, 0.14), (0.3, 0.5),
+                       (60, 90), (500.0, 5_000.0), 0.12, 2.0),
+        "carpet": Ground((0.17, 0.13), (14.0, 9.0), (1.0, 1.0), 0.6, 1.2, 1.6, (40.0, 0.5), (0.0, 0.01), (0.10, 0.2),
+                         (90, 130), (500.0, 3_500.0), 0.12, 3.0),
+        "gravel": Ground((0.18, 0.13), (8.0, 8.0), (0.2, 0.36), 0.7, 2.0, 2.6, _LOOSE, (0.0, 0.0), (1.0, 1.0),
+                         (260, 480), (850.0, 8_500.0), 0.12, 2.6),
+        "grass": Ground((0.2, 0.15), (12.0, 8.0), (0.5, 0.5), 0.4, 1.7, 2.0, _LOOSE, (0.0, 0.0), (0.6, 0.9),
+                        (260, 420), (950.0, 9_000.0), 0.16, 2.9),
+        "leaves": Ground((0.2, 0.15), (11.0, 8.0), (0.2, 0.18), 0.4, 1.7, 2.0, _LOOSE, (0.0, 0.0), (0.9, 1.0),
+                         (320, 560), (1_500.0, 12_000.0), 0.16, 2.2),
+        "snow": Ground((0.22, 0.17), (12.0, 9.0), (0.4, 0.5), 0.5, 1.3, 1.6, (70.0, 0.4), (0.0, 0.0), (0.9, 1.0),
+                       (500, 900), (700.0, 5_500.0), 0.1, 4.0),
+        "sand": Ground((0.22, 0.17), (13.0, 9.0), (0.7, 0.8), 0.5, 1.2, 1.5, (80.0, 0.4), (0.0, 0.0), (0.5, 0.7),
+                       (700, 1_100), (1_200.0, 7_000.0), 0.09, 5.0),
+    }
+)  # fmt: skip
+
+
+def _floor(rng: Rng, contact_s: float, body_hz: float, loss: Pair) -> Array:
+    """A push of some milliseconds into a floor: its first broad modes."""
     hz = body_hz * (1 + 0.55 * (np.arange(18) + 0.5 * rng.random(18)) ** 1.1)
-    ring = np.zeros_like(force)
-    for mode in hz:
-        ring += rng.uniform(0.3, 1.0) * resonator(force, float(mode), 1 / (loss[0] + loss[1] * float(mode)))
-    return np.asarray(ring / (np.max(np.abs(ring)) + 1e-9))
+    ring = ringing(hz, 1 / (loss[0] + loss[1] * hz), rng.uniform(0.3, 1.0, 18), int(0.2 * RATE_HZ))
+    out = signal.oaconvolve(ring, pushed(rng, contact_s, 0.8))
+    return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
 
 
 def _slap(rng: Rng, low_hz: float, high_hz: float, fall_s: float) -> Array:
@@ -37,8 +87,8 @@ def _slap(rng: Rng, low_hz: float, high_hz: float, fall_s: float) -> Array:
 
 
 class Grit:
-    """Stones or stalks that give way under a sole: grains whose energies follow a power law, as those of avalanches do,
-    a few loud among many faint; each a rub round a pitch of its size."""
+    """Stones or stalks that give way under a sole: a few loud grains among many faint, each a rub round a pitch of its
+    size."""
 
     def __init__(self, rng: Rng, low_hz: float, high_hz: float) -> None:
         self._grains = [rub(rng, glide(low_hz, high_hz, rng.random())) for _ in range(160)]
@@ -48,7 +98,8 @@ class Grit:
         starts = (np.maximum(places_s, 0.0) * RATE_HZ).astype(int)
         out = np.zeros(int(starts.max()) + 2_400)
         loud = np.minimum(1.0 + rng.pareto(heavy, len(starts)), 9.0) * rng.choice([-1.0, 1.0], len(starts))
-        for start, factor, row in zip(starts, loud, rng.integers(0, len(self._grains), len(starts)), strict=True):
+        rows = rng.integers(0, len(self._grains), len(starts))
+        for start, factor, row in zip(starts.tolist(), loud.tolist(), rows.tolist(), strict=True):
             grain = self._grains[row]
             out[start : start + len(grain)] += factor * grain
         return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
@@ -63,92 +114,53 @@ def _mixed(*parts: tuple[float, float, Array]) -> Array:
     return out
 
 
-class _Step:
-    """A pair of feet: left and right differ a little; each step is heel, roll and toe."""
+class Steps:
+    """A pair of feet in one kind of shoe on one ground: left and right differ a little."""
 
-    roll_s = (0.19, 0.11)
-    grit_hz = (1_500.0, 8_000.0)
-    room = INDOORS
-
-    def __init__(self, ask: Ask) -> None:
-        self._ask = ask
-        self._foot = 0
+    def __init__(self, ask: Ask, ground: str) -> None:
+        self._ask, self._ground, self._foot = ask, GROUNDS[ground], 0
         own = ask.rng("shoes")
-        high = glide(0.5 * self.grit_hz[1], self.grit_hz[1], ask["strength"])
-        self.grit = Grit(own, self.grit_hz[0], high)
+        low_hz, high_hz = self._ground.grit_hz
+        self._grit = Grit(own, low_hz, glide(0.5 * high_hz, high_hz, ask["strength"]))
         self._feet_hz = own.uniform(62.0, 88.0) * np.array([1.0, own.uniform(1.02, 1.08)])
+        self._soft = glide(2.0, 0.63, ask.knobs.get("shoe", 0.6))
+        pace = ask.knobs.get("pace", 1.8)
+        self._hurry, self._runs = min(1.25, max(0.45, 1.8 / pace)), pace > _RUN_PACE
 
     def strike(self, rng: Rng) -> Array:
         """One step, ``[2, n]``, heel at sample 0."""
         self._foot = 1 - self._foot
-        strength = self._ask["strength"]
-        roll_s = lerp(self.roll_s[0], self.roll_s[1], strength) * rng.uniform(0.88, 1.12)
-        wave = self.step(rng, strength, roll_s, float(self._feet_hz[self._foot]))
-        return placed(wave, self._ask["distance"], rng, self.room)
+        return placed(self._step(rng, float(self._feet_hz[self._foot])), self._ask["distance"], rng)
 
-    def step(self, rng: Rng, strength: float, roll_s: float, body_hz: float) -> Array:
-        raise NotImplementedError
-
-
-class Hard(_Step):
-    """Leather or rubber on wood, tiles or stone: the floor's short knock, the sole's slap, dust that grinds in the roll."""
-
-    roll_s = (0.15, 0.11)
-    grit_hz = (700.0, 7_000.0)
-    room = Room(0.02, 1.0, 0.85)
-
-    def step(self, rng: Rng, strength: float, roll_s: float, body_hz: float) -> Array:
-        contact_s, floor_hz = lerp(0.0065, 0.004, strength) * rng.uniform(0.9, 1.1), 3.0 * body_hz
-        slap, high_hz = lerp(0.03, 0.09, strength), lerp(2_500.0, 6_000.0, strength)
-        dust = self.grit.crunch(rng, _trodden(rng, 110, roll_s, 0.14), 2.2)
-        after = [
-            (rng.uniform(0.002, 0.045), slap * rng.uniform(0.2, 0.6), _slap(rng, 900.0, high_hz, 0.003))
-            for _ in range(3)
+    def _step(self, rng: Rng, body_hz: float) -> Array:
+        ground, strength = self._ground, self._ask["strength"]
+        roll_s = lerp(*ground.roll_s, strength) * rng.uniform(0.88, 1.12) * self._hurry
+        contact_s = self._soft * lerp(*ground.contact_ms, strength) / 1_000 * rng.uniform(0.9, 1.1)
+        thud, toe = lerp(*ground.thud, strength), ground.toe * (0.5 if self._runs else 1.0)
+        many = int(lerp(*ground.grains, strength))
+        dust = self._grit.crunch(rng, _trodden(rng, many, roll_s, ground.spread_s), ground.heavy)
+        parts = [
+            (0.0, thud, _floor(rng, contact_s, ground.low * body_hz, ground.loss)),
+            (0.0, lerp(*ground.grit, strength), dust),
         ]
-        return _mixed(
-            (0.0, 0.9, _floor(rng, contact_s, floor_hz, (28.0, 0.4))),
-            (0.0, slap, _slap(rng, 700.0, high_hz, 0.005)),
-            (roll_s, 0.5, _floor(rng, 1.3 * contact_s, 1.4 * floor_hz, (28.0, 0.4))),
-            (roll_s, 0.6 * slap, _slap(rng, 900.0, high_hz, 0.007)),
-            (0.0, lerp(0.3, 0.55, strength), dust),
-            *after,
-        )
+        if toe:
+            parts.append((roll_s, toe * thud, _floor(rng, 1.3 * contact_s, ground.low_toe * body_hz, ground.loss)))
+        return _mixed(*parts, *self._slaps(rng, roll_s))
 
-
-class Gravel(_Step):
-    """Loose stones: hundreds of stones that knock together, densest under the heel and again at the push-off."""
-
-    roll_s = (0.18, 0.13)
-    grit_hz = (850.0, 8_500.0)
-    room = Room(0.008, 0.5, 0.35)
-
-    def step(self, rng: Rng, strength: float, roll_s: float, body_hz: float) -> Array:
-        many = int(lerp(260, 480, strength))
-        stones = self.grit.crunch(rng, _trodden(rng, many, roll_s, 0.12), 2.6)
-        push = lerp(0.2, 0.36, strength)
-        return _mixed(
-            (0.0, 1.0, stones),
-            (0.0, push, _floor(rng, 0.008, 2.0 * body_hz)),
-            (roll_s, 0.7 * push, _floor(rng, 0.011, 2.6 * body_hz)),
-        )
-
-
-class Grass(_Step):
-    """Turf: a soft thud, and blades and stalks that rub past the shoe while it rolls."""
-
-    roll_s = (0.2, 0.15)
-    grit_hz = (950.0, 9_000.0)
-    room = Room(0.008, 0.4, 0.3)
-
-    def step(self, rng: Rng, strength: float, roll_s: float, body_hz: float) -> Array:
-        many = int(lerp(260, 420, strength))
-        blades = self.grit.crunch(rng, _trodden(rng, many, roll_s, 0.16), 2.9)
-        thud = _floor(rng, lerp(0.012, 0.008, strength), 1.7 * body_hz)
-        return _mixed((0.0, 0.36, thud), (0.0, lerp(0.6, 0.9, strength), blades))
+    def _slaps(self, rng: Rng, roll_s: float) -> list[tuple[float, float, Array]]:
+        """The sole that meets the floor at heel and toe, and scuffs between them."""
+        strength = self._ask["strength"]
+        slap, high_hz = lerp(*self._ground.slap, strength) / self._soft, lerp(2_500.0, 6_000.0, strength) / self._soft
+        if not slap:
+            return []
+        scuffs = [(rng.uniform(0.002, 0.045), slap * rng.uniform(0.2, 0.6), 0.003) for _ in range(3)]
+        meets = [(0.0, slap, 0.005), (roll_s, 0.6 * slap, 0.007), *scuffs]
+        return [(at_s, loud, _slap(rng, 800.0, high_hz, fall_s)) for at_s, loud, fall_s in meets]
 
 
 def _trodden(rng: Rng, many: int, roll_s: float, spread_s: float) -> Array:
     """When the grains of one step give way: at once and ever fewer under the heel, once more round the push-off."""
     heel = rng.gamma(1.4, spread_s / 1.4, many)
     toe = np.abs(roll_s + spread_s * rng.standard_normal(many // 2))
-    return np.minimum(np.concatenate([[0.0, 0.001], heel, toe]), 0.6)
+    places = np.concatenate([[0.0, 0.001], heel, toe])
+    return np.asarray(places[places < 0.6])

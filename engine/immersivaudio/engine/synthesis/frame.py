@@ -34,11 +34,13 @@ class Texture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is wanted of a sound: its knobs by name, the seed, and how long it will be heard (0: not known)."""
+    """What is wanted of a sound: its knobs by name, the seed, how long it will be heard (0: not known), and in which
+    space (empty: it brings its own)."""
 
     knobs: Mapping[str, float]
     seed: int
     duration_s: float = 0.0
+    space: str = ""
 
     def __getitem__(self, knob: str) -> float:
         return self.knobs[knob]

@@ -22,6 +22,7 @@ from immersivaudio.engine.synthesis.frame import (
     seconds,
 )
 from immersivaudio.engine.synthesis.grains import Tape
+from immersivaudio.engine.synthesis.impacts import pushed, ringing
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
 from immersivaudio.engine.synthesis.tones import Motor
 
@@ -216,3 +217,46 @@ class Cabin:
 def _joint(rng: Rng) -> Array:
     t = seconds(0.12)
     return np.asarray(burst(rng, 0.12, hump(85.0, 0.6)) * np.exp(-t / 0.025) * np.clip(t / 0.004, 0, 1) * 3.0)
+
+
+class Clock:
+    """A clock's escapement: every beat is three sounds within some milliseconds (the pallet unlocks, is pushed, drops on
+    the next tooth), tick and tock at the wheel's two sides, through the modes of its case. ``speed`` is 1 to 5 beats a
+    second. It repeats, as a clock does, but no beat is quite the one before."""
+
+    settle_s = 8.0
+
+    def __init__(self, ask: Ask) -> None:
+        rng = self._rng = ask.rng("clock")
+        self._beat_s, self._count = 1 / glide(1.0, 5.0, ask["speed"]), 0
+        self._case = [self._side(rng, own) for own in (1.0, rng.uniform(0.8, 0.92))]
+        self._tape, self._next_s, self._clock_s = Tape(), 0.05, 0.0
+        self._noise, self._air = Noise(rng, 0.9), unit(slope(-6.0, 70.0) * band(35.0, 3_000.0, 1)) * 0.003
+
+    @staticmethod
+    def _side(rng: Rng, pitch: float) -> tuple[Array, Array]:
+        hz = np.sort(pitch * 600.0 * (6_000.0 / 600.0) ** rng.random(14))
+        return hz, 1 / (160.0 + 0.08 * hz)
+
+    def frame(self) -> Array:
+        while self._next_s < self._clock_s + FRAME / RATE_HZ:
+            start = max(0, int((self._next_s - self._clock_s) * RATE_HZ))
+            self._tape.lay(start, self._beat(), _MIDDLE)
+            self._next_s += (
+                self._beat_s * (1.0 + (0.012 if self._count % 2 else -0.012)) + 0.0006 * self._rng.standard_normal()
+            )
+            self._count += 1
+        self._clock_s += FRAME / RATE_HZ
+        return np.asarray(self._tape.frame() + self._noise.frame(self._air))
+
+    def _beat(self) -> Array:
+        rng, (hz, decay_s) = self._rng, self._case[self._count % 2]
+        out = np.zeros(int(0.12 * RATE_HZ))
+        for late_s, loud in ((0.0, 0.3), (0.0035, 0.45), (0.0105, 1.0)):
+            hit = signal.oaconvolve(
+                ringing(hz, decay_s, rng.uniform(0.3, 1.0, len(hz)), 4_000), pushed(rng, 0.0002, 1.0)
+            )
+            hit[:48] += 0.5 * np.max(np.abs(hit)) * rng.standard_normal(48) * np.exp(-np.arange(48) / 10)
+            first = int((late_s * rng.uniform(0.9, 1.1)) * RATE_HZ)
+            out[first : first + len(hit)] += loud * rng.uniform(0.8, 1.15) * hit / np.max(np.abs(hit))
+        return out

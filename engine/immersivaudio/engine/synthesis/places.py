@@ -163,8 +163,8 @@ class Room:
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("room")
         life = ask["intensity"]
-        modes = sum(hump(float(f), 0.12) for f in rng.uniform(38.0, 140.0, 5))
-        shape = slope(-7.0, 60.0) * band(25.0, 5_000.0, 1)
+        modes = sum(hump(float(f), 0.12) for f in glide(1.6, 0.45, ask["size"]) * rng.uniform(38.0, 140.0, 5))
+        shape = slope(-7.0, glide(85.0, 38.0, ask["size"])) * band(25.0, 5_000.0, 1)
         air = unit(band(350.0, 9_000.0, 1) * slope(-3.0, 500.0))
         self._tone = unit(shape * (1 + 0.8 * np.asarray(modes))) + glide(0.04, 0.25, life) * air
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (1.0, 6.0, 15.0))

@@ -12,7 +12,7 @@ from immersivaudio.engine.loudness import LoudnessMeter, largest
 from immersivaudio.engine.synthesis.catalog import Striker
 from immersivaudio.engine.synthesis.frame import FRAME, FRAME_S, RATE_HZ, Array, Ask, Texture, gain, lerp, stream
 from immersivaudio.engine.synthesis.grains import Tape
-from immersivaudio.engine.synthesis.space import far_cutoff_hz
+from immersivaudio.engine.synthesis.space import SPACES, far_cutoff_hz, place
 
 SUSTAINED_LUFS = -26.0
 STRUCK_PEAK_DB = -12.0
@@ -45,13 +45,40 @@ def limited(wave: Array) -> Array:
     return np.where(loud > _KNEE, np.sign(wave) * bent, wave)
 
 
-def sustained(texture: Texture, distance: float) -> Iterator[Array | None]:
+class Around:
+    """What the place gives back of a stream. Out in the open it is left out of what lasts: nobody hears it there."""
+
+    def __init__(self, space: str, distance: float, *, lasting: bool = True) -> None:
+        heard = space in SPACES and not (lasting and space == "open")
+        self._place = place(space) if heard else None
+        self._loud = float(np.sqrt(SPACES[space].share(distance))) if heard else 0.0
+
+    def frame(self, wave: Array) -> Array:
+        """``[2, FRAME]`` with its place."""
+        if self._place is None:
+            return wave
+        return np.asarray(wave + self._place.frame(self._loud * (wave[0] + wave[1]) / 2))
+
+
+class _Placed:
+    """A texture in its place."""
+
+    def __init__(self, texture: Texture, around: Around) -> None:
+        self.settle_s, self._texture, self._around = texture.settle_s, texture, around
+
+    def frame(self) -> Array:
+        return self._around.frame(self._texture.frame())
+
+
+def sustained(texture: Texture, ask: Ask) -> Iterator[Array | None]:
     """Frames for ever at -26 LUFS. None stands for work without result: a chance to look at the clock.
 
     The level is measured once, on the first ``settle_s`` seconds, which are then handed out; two frames before them
     are thrown away, so that filters and tails are full.
     """
+    distance = ask.knobs.get("distance", 0.0)
     finish, meter = Finish(distance), LoudnessMeter()
+    texture = _Placed(texture, Around(ask.space, distance))
     opening: list[Array] = []
     for count in range(2 + int(np.ceil(texture.settle_s / FRAME_S))):
         frame = finish.frame(texture.frame())
@@ -78,15 +105,16 @@ def _level(opening: list[Array], meter: LoudnessMeter) -> float:
     return level * gain(min(3.0, max(0.0, 1.5 * lost_db)))
 
 
-def moving(passing: Texture) -> Iterator[Array | None]:
-    """Frames of something that passes; it knows its own level."""
-    finish = Finish(0.0)
+def moving(passing: Texture, space: str = "") -> Iterator[Array | None]:
+    """Frames of something that passes; it knows its own level, and what its place throws back is as of far sources."""
+    finish, around = Finish(0.0), Around(space, 0.5)
     while True:
-        yield limited(finish.frame(passing.frame()))
+        yield limited(finish.frame(around.frame(passing.frame())))
 
 
 def struck(striker: Striker, ask: Ask, moments: list[int] | None) -> Iterator[Array | None]:
     """Frames in which ``striker`` is struck at each of ``moments`` (samples, rising); None: once, at the start."""
+    around = Around(ask.space, ask.knobs.get("distance", 0.0), lasting=False)
     tape, clock, lead = Tape(), 0, int(getattr(striker, "lead_s", lambda: 0.0)() * RATE_HZ)
     queue = list(enumerate([lead] if moments is None else moments))
     while True:
@@ -97,7 +125,7 @@ def struck(striker: Striker, ask: Ask, moments: list[int] | None) -> Iterator[Ar
             tape.lay_stereo(max(0, begin), wave[:, max(0, -begin) :])
             yield None
         clock += FRAME
-        yield limited(tape.frame())
+        yield limited(around.frame(tape.frame()))
 
 
 def _blow(striker: Striker, ask: Ask, index: int) -> Array:

@@ -28,21 +28,27 @@ class Hum:
         return np.asarray(total.imag)
 
 
-class Motor:
-    """A combustion engine as one wave a working cycle (four firings, none quite like the next), read at any rate."""
+class Wheel:
+    """Harmonics of a turning thing as one wave a turn, read at any rate: as dear for a hundred orders as for one."""
+
+    def __init__(self, rng: Rng, loud: Array, size: int = 4_096) -> None:
+        spectrum = np.zeros(size // 2 + 1, np.complex128)
+        spectrum[1 : len(loud) + 1] = loud * np.exp(2j * np.pi * rng.random(len(loud)))
+        wave = np.fft.irfft(spectrum, size)
+        self._wave, self._size = wave / np.std(wave), size
+        self._turns = rng.random()
+
+    def frame(self, turns_hz: Array) -> Array:
+        """``[FRAME]`` at unit rms, ``turns_hz`` ``[FRAME]`` turns a second."""
+        turns = self._turns + np.cumsum(turns_hz) / RATE_HZ
+        self._turns = float(turns[-1] % 1.0)
+        return np.asarray(self._wave[(turns * self._size).astype(np.int64) & (self._size - 1)], np.float64)
+
+
+class Motor(Wheel):
+    """A combustion engine by its working cycle (four firings, none quite like the next), a quarter of the firings a turn."""
 
     def __init__(self, rng: Rng, bright: float) -> None:
         orders = np.arange(1, 65)
         firing = np.where(orders % 4 == 0, 1.0, np.where(orders % 2 == 0, 0.22, 0.09))
-        loud = firing * (1.0 + orders / 6.0) ** -lerp(2.0, 1.1, bright) * rng.uniform(0.5, 1.3, 64)
-        cycle = np.arange(4_096) / 4_096
-        angles = 2 * np.pi * orders[:, None] * cycle + rng.uniform(0, 2 * np.pi, 64)[:, None]
-        wave = loud @ np.sin(angles)
-        self._wave = wave / np.std(wave)
-        self._rng, self._turns = rng, rng.random()
-
-    def frame(self, cycles_hz: Array) -> Array:
-        """``[FRAME]`` at unit rms, ``cycles_hz`` ``[FRAME]`` working cycles a second (a quarter of the firings)."""
-        turns = self._turns + np.cumsum(cycles_hz) / RATE_HZ
-        self._turns = float(turns[-1] % 1.0)
-        return np.asarray(self._wave[(turns * 4_096).astype(np.int64) & 4_095], np.float64)
+        super().__init__(rng, firing * (1.0 + orders / 6.0) ** -lerp(2.0, 1.1, bright) * rng.uniform(0.5, 1.3, 64))

@@ -9,7 +9,7 @@ from scipy import fft
 from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp, panned
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, burst, slope, unit
-from immersivaudio.engine.synthesis.space import Reverb
+from immersivaudio.engine.synthesis.space import reverb
 
 # First three formants in Hz of ten vowels (Peterson and Barney 1952, men).
 _VOWELS = np.array(
@@ -116,7 +116,7 @@ class Crowd:
         self._speakers = [_Speaker(rng, self._voices[k % _VOICES]) for k in range(count)]
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
         self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.5, 1.4, 0.6 * dense + 0.4 * far)
-        self._hall, self._near = Reverb(lerp(1.5, 2.1, far), 0.03), lerp(0.03, 0.0, far)
+        self._hall, self._near = reverb(lerp(1.5, 2.1, far), 0.03), lerp(0.03, 0.0, far)
         self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
 
     def frame(self) -> Array:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Water: bubbles after Minnaert (f = 3.26/r), rain as drops on a hiss, surf in wave groups, the muffled world below."""
+"""Water: bubbles after Minnaert (f = 3.26/r), surf in wave groups, brooks, the muffled world below, liquid poured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from immersivaudio.engine.synthesis.frame import (
     FRAME_S,
     HOP_S,
     HOPS,
-    RATE_HZ,
     Array,
     Ask,
     Ramp,
@@ -20,7 +19,7 @@ from immersivaudio.engine.synthesis.frame import (
     seconds,
 )
 from immersivaudio.engine.synthesis.grains import Cloud, Make, Shower
-from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope, unit
+from immersivaudio.engine.synthesis.noise import Noise, band, hump, slope, unit
 from immersivaudio.engine.synthesis.space import in_room
 
 
@@ -44,46 +43,6 @@ def bubbles(small_m: float, large_m: float, rise: float = 0.1) -> Make:
         return np.asarray(bubble(rng, radius, rise * rng.random()) * (radius / large_m) ** 0.8)
 
     return make
-
-
-def _patter(low_hz: float, high_hz: float) -> Make:
-    """The slap of a drop on something: a few ms of noise round a resonance of what it falls on."""
-
-    def make(rng: Rng) -> Array:
-        centre = glide(low_hz, high_hz, rng.random())
-        wave = burst(rng, 0.012, hump(centre, 0.6))
-        return wave * np.exp(-np.arange(len(wave)) / (RATE_HZ * rng.uniform(0.0008, 0.003))) * 2.5
-
-    return make
-
-
-class Rain:
-    """Rain: a hiss of drops too many to tell apart, drops near by, bubble tones of puddles, all by density."""
-
-    settle_s = 20.0
-
-    def __init__(self, ask: Ask) -> None:
-        rng = ask.rng("rain")
-        dense = ask["intensity"]
-        self._near = 1 - 0.8 * ask["distance"]
-        self._dense = dense
-        self._hiss = Noise(rng, 0.95)
-        self._spectrum = unit(band(500.0, 14_000.0, 1) * slope(-2.0, 2_500.0) + 0.25 * dense * band(150.0, 900.0, 1))
-        self._mist = Shower(rng, 2_500.0, 12_000.0)
-        self._drops = Cloud(rng, _patter(900.0, 6_500.0), 96)
-        self._heavy = Cloud(rng, _patter(350.0, 1_500.0), 48)
-        self._plinks = Cloud(rng, bubbles(0.0004, 0.0016, 0.2), 64)
-        self._drift = Wander(rng, (0.8, 3.0, 12.0))
-
-    def frame(self) -> Array:
-        drift = np.exp(0.12 * self._drift.frame())
-        dense, near = self._dense, self._near
-        out = self._hiss.frame((lerp(0.10, 0.62, dense) * drift)[:, None] * self._spectrum)
-        out += 0.22 * self._mist.frame(glide(180.0, 3_000.0, dense) * drift)
-        out += near * 0.5 * self._drops.frame(glide(25.0, 420.0, dense) * drift, 0.8)
-        out += near * 0.45 * self._heavy.frame(glide(4.0, 90.0, dense) * drift, 0.7)
-        out += near * 0.28 * self._plinks.frame(glide(8.0, 70.0, dense) * drift, 0.7)
-        return out
 
 
 class _Wave:
@@ -210,7 +169,7 @@ class Underwater:
 class Pour:
     """Pouring: bubbles under a thin jet, coloured by the air column above the liquid, whose pitch rises as it fills."""
 
-    settle_s = 6.0
+    settle_s = 12.0
 
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("pour")

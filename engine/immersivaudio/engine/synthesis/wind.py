@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from immersivaudio.engine.synthesis.frame import HOPS, Array, Ask, Ramp, Rng, Wander, glide, lerp
+from immersivaudio.engine.synthesis.frame import HOPS, RATE_HZ, Array, Ask, Ramp, Rng, Wander, glide, lerp, panned
 from immersivaudio.engine.synthesis.grains import Shower
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, hump, slope, unit
 
@@ -87,3 +87,37 @@ class WindTrees:
         sides += ((speed**1.3)[:, None] * self._body)[None]
         rustle = self._flutter.frame(np.minimum(900.0 * total / 4, 3_000.0))
         return self._noise.frame(sides) + lerp(0.03, 0.05, self._force) * rustle
+
+
+class WindWhistle:
+    """Wind that whistles through wires, gaps and edges: aeolian tones at ``f = 0.2 v / d`` (Strouhal 1878), each a tone
+    for as long as its vortices hold together along the wire, over the wind itself."""
+
+    settle_s = 24.0
+
+    def __init__(self, ask: Ask) -> None:
+        rng = ask.rng("whistle")
+        force = ask["intensity"]
+        self._wind = Wind(Ask({"intensity": 0.6 * force, "distance": ask["distance"]}, ask.seed))
+        self._gusts = Gusts(rng, lerp(0.2, 0.34, force))
+        mean_mps = glide(4.0, 14.0, force)
+        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.0048, 0.0019, force) * rng.uniform(0.75, 1.6, 4)))
+        self._own = [Wander(rng, (0.3, 1.5, 6.0)) for _ in range(4)]
+        self._hold = [(Wander(rng, (0.06, 0.25)), Wander(rng, (0.06, 0.25))) for _ in range(4)]
+        self._ramps, self._levels = [Ramp() for _ in range(4)], [Ramp() for _ in range(4)]
+        self._phases, self._sides = rng.uniform(0, 6.28, 4), panned(rng.uniform(-0.6, 0.6, 4)).T
+        self._noise, self._loud = Noise(rng, 0.6), rng.uniform(0.5, 1.0, 4)
+
+    def frame(self) -> Array:
+        speed = self._gusts.frame()
+        out, breath = 0.9 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
+        for k, (pitch, own, hold) in enumerate(zip(self._pitch_hz, self._own, self._hold, strict=True)):
+            local = speed * np.exp(0.16 * own.frame())
+            # A complex Gaussian course: the tone's level and phase wander as a narrow band of noise does.
+            course = np.hypot(hold[0].frame(), hold[1].frame()) * local**3
+            phase = self._phases[k] + 2 * np.pi * np.cumsum(self._ramps[k].frame(pitch * local)) / RATE_HZ
+            self._phases[k] = float(phase[-1] % (2 * np.pi))
+            tone = self._levels[k].frame(0.045 * self._loud[k] * course) * np.sin(phase)
+            out += self._sides[k][:, None] * tone
+            breath += (1.6 * self._loud[k] * course)[:, None] * hump(pitch * local, 0.08)
+        return np.asarray(out + self._noise.frame(breath))
