@@ -183,6 +183,9 @@ class Companion:
         for number, (url, path) in enumerate(media.items()):
             digest = client.upload(path, _Meter(self, job, path.name, number, len(media)))
             spec.source.media_by_url[url].blob.CopyFrom(digest)
+        for example in _examples(spec):
+            path = Path(example.media.path)
+            example.media.blob.CopyFrom(client.upload(path, _Meter(self, job, path.name, 0, 1)))
         return client.create_job(spec, job.id).job_id
 
     def _spec(self, params: Json, goal: job_pb2.Goal) -> job_pb2.JobSpec:
@@ -196,6 +199,7 @@ class Companion:
             _parsed(params["delivery"], spec.delivery)
         if goal == job_pb2.GOAL_DELIVER:
             spec.delivery.outputs[:] = ["stems", "otio"]
+        _name_example(spec)
         return spec
 
     def _instance(self, params: Json) -> effect_pb2.EffectInstance:
@@ -245,6 +249,20 @@ class Companion:
                     address, self._token = self._own.address, self._own.token
                 self._client = Client(address, token=self._token)
             return self._client
+
+
+def _name_example(spec: job_pb2.JobSpec) -> None:
+    """A panel names the clip Example by its path, in a param: said as a clip, it can be sent by its bytes too."""
+    words = {name: value.text for name, value in spec.effect.params.items() if name in ("example", "example_licence")}
+    if path := words.get("example"):
+        spec.example.media.path = path
+        spec.example.name, spec.example.licence = Path(path).name, words.get("example_licence", "")
+
+
+def _examples(spec: job_pb2.JobSpec) -> list[cue_sheet_pb2.Example]:
+    """Every example that a job names by a path."""
+    named = [spec.example, *(cue.example for cue in spec.cue_sheet.cues)]
+    return [example for example in named if example.media.WhichOneof("location") == "path"]
 
 
 class _Meter:
