@@ -44,8 +44,13 @@ def unregister(effect_id: str) -> None:
 def values(scene, effect: Effect) -> dict[str, Value]:
     """What the params of ``effect`` are in this scene, by name."""
     group = getattr(scene, group_name(effect.id), None)
-    names = [param.name for param in effect.params if param.has_value]
-    return {name: getattr(group, name) for name in names if hasattr(group, name)}
+    named = [param for param in effect.params if param.has_value and hasattr(group, param.name)]
+    return {param.name: _value(param, getattr(group, param.name)) for param in named}
+
+
+def _value(param: Param, value: Value) -> Value:
+    """A file picked in Blender may be told from the .blend's own folder (``//``): the engine knows whole paths only."""
+    return bpy.path.abspath(value) if value and param.string_mode in _SUBTYPES else value
 
 
 def assign(scene, effect: Effect, patch: Mapping[str, Value]) -> None:
