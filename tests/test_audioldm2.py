@@ -19,7 +19,7 @@ from immersivaudio.engine import gate, performing, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
-from immersivaudio.engine.models import devices, store
+from immersivaudio.engine.models import devices, holding, prompted, store
 from immersivaudio.engine.performers import Block, Brief, Performer
 
 torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
@@ -74,7 +74,11 @@ def performer(_loaded: Any) -> Any:
 
 def fresh() -> Any:
     """A performer that shares nothing, as in a new process."""
-    return type(plugins.create("performers", "audioldm2"))()
+    return type(plugins.create("performers", "audioldm2"))(holding.Holding())
+
+
+def model(performer: Any) -> Any:
+    return performer._holding.model("audioldm2")
 
 
 def take(performer: Performer, cue: Cue, cancelled: Callable[[], bool] = lambda: False) -> Block:
@@ -156,7 +160,7 @@ def test_it_equals_the_plain_pipeline(performer: Any, checkpoint: Path) -> None:
         "dogs", negative_prompt="rain", audio_length_in_s=2.56, num_inference_steps=3, generator=generator
     ).audios[0]
     cue = replace(WALLA, prompt="dogs", params={"steps": 3.0, "negative_prompt": "rain"}, seed=5)
-    mono, rate_hz = performer._sound(Brief(lasting(cue, Fraction(64, 25)), 122_880))
+    (mono,), rate_hz = performer.generate(model(performer), Brief(lasting(cue, Fraction(64, 25)), 122_880))
     assert rate_hz == 16_000
     np.testing.assert_allclose(mono, expected, atol=1e-6 * np.abs(expected).max())
 
@@ -170,7 +174,7 @@ def test_sustained_sound_comes_at_its_reference_level(performer: Any) -> None:
 def test_a_long_cue_has_no_clicks_where_windows_meet(performer: Any) -> None:
     samples = take(performer, lasting(WALLA, Fraction(25))).mean(axis=0)
     steps = np.abs(np.diff(samples))
-    for moment in (8.96, 10.24, 17.92, 19.2):
+    for moment in (7.36, 10.24, 14.72, 17.6, 20.48):
         seam = round(48_000 * moment)
         assert steps[seam - 50 : seam + 50].max() < np.quantile(steps, 0.9999)
 
@@ -178,6 +182,7 @@ def test_a_long_cue_has_no_clicks_where_windows_meet(performer: Any) -> None:
 def test_blows_lie_on_their_sync_points(performer: Any) -> None:
     moments = [Fraction(1, 3), Fraction(1), Fraction(50_001, 24_000)]
     cue = replace(WALLA, sound="impact.wood", stem=Stem.FOLEY, sync_s=tuple(10 + moment for moment in moments))
+    cue = replace(cue, params={"steps": 3.0, "guide": 0.0})
     samples = take(performer, cue)
     assert np.abs(samples).max() == pytest.approx(10 ** (-12 / 20), rel=0.02)
     assert gate.check(samples, cue, 3 * 48_000) == ()
@@ -189,7 +194,7 @@ def test_blows_lie_on_their_sync_points(performer: Any) -> None:
 
 def test_cancel_is_obeyed_inside_denoising(performer: Any) -> None:
     steps: list[int] = []
-    hook = performer._pipe.unet.register_forward_hook(lambda *_: steps.append(1))
+    hook = model(performer).pipe.unet.register_forward_hook(lambda *_: steps.append(1))
     try:
         with pytest.raises(CancelledError):
             cue = replace(WALLA, params={"steps": 50.0})
@@ -204,7 +209,7 @@ def test_out_of_memory_is_said_and_survived(performer: Any) -> None:
     def exhausted(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    hook = performer._pipe.unet.register_forward_pre_hook(exhausted)
+    hook = model(performer).pipe.unet.register_forward_pre_hook(exhausted)
     try:
         with pytest.raises(UnavailableError, match="more memory"):
             take(performer, WALLA)
@@ -214,12 +219,13 @@ def test_out_of_memory_is_said_and_survived(performer: Any) -> None:
 
 
 def test_half_precision_gives_the_same_sound_with_a_little_noise(performer: Any) -> None:
-    rough = fresh()
-    rough.setup()
-    rough._move(devices.Device("cpu", "bfloat16"))
-    assert rough._pipe.unet.dtype == torch.bfloat16
-    assert rough._pipe.vocoder.dtype == rough._pipe.vae.dtype == torch.float32
-    assert np.corrcoef(take(performer, WALLA)[0], take(rough, WALLA)[0])[0, 1] > 0.9
+    exact = model(performer)
+    rough = fresh().hold(performer._place(), devices.Device("cpu", "bfloat16"))
+    assert rough.pipe.unet.dtype == torch.bfloat16
+    assert rough.pipe.vocoder.dtype == rough.pipe.vae.dtype == torch.float32
+    wish = prompted.wish(WALLA, prompted.Defaults(3, 3.5))
+    first, second = (one.sound(Brief(WALLA, 144_000), wish)[0] for one in (exact, rough))
+    assert np.corrcoef(first, second)[0, 1] > 0.9
 
 
 def test_unloading_gives_the_device_back_and_the_next_cue_loads_again() -> None:

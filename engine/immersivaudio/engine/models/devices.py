@@ -56,6 +56,19 @@ def _best(torch: Any) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def memory_bytes(device: Device) -> int:
+    """The memory of a device; of the machine where the device shares it."""
+    if device.name.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.get_device_properties(device.name).total_memory)
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        # Windows has no sysconf: what a small machine has.
+        return 8 << 30
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of a model means that memory ran out (CUDA's own type; a sentence on the others)."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

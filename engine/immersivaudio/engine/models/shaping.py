@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""From a model's mono sound to a take: windows joined, 48 kHz, two channels, reference level, attacks on their moments.
+"""From a model's sound to a take: windows joined, 48 kHz, two channels, reference level, attacks on their moments.
 
 Any performer that generates sound uses this; it knows no model.
 """
@@ -23,6 +23,7 @@ from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.sounds import BY_ID, Motion
 
 Mono = NDArray[np.float32]
+Wave = NDArray[np.float32]
 SUSTAINED_LUFS = -26.0
 STRUCK_PEAK_DB = -12.0
 _BLOCK = SAMPLE_RATE_HZ
@@ -31,6 +32,8 @@ _CONTEXT = 64
 _SPREAD = 24 * 48
 _WIDTH = 0.35
 _FULL_SCALE = 0.999
+_REACH = 60 * 48
+_MOSTLY_KEPT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +51,38 @@ class Window:
 def windows(wanted: int, longest: int, overlap: int, grain: int) -> list[Window]:
     """Cover ``wanted`` samples by windows of at most ``longest`` that overlap by ``overlap``; all multiples of
     ``grain``, so that a few lengths serve every cue."""
-    found = [Window(0, min(longest, _up(wanted, grain)))]
+    found = [Window(0, min(longest, rounded_up(wanted, grain)))]
     while found[-1].end < wanted:
         start = found[-1].end - overlap
-        found.append(Window(start, min(longest, _up(max(wanted - start, 2 * overlap), grain))))
+        found.append(Window(start, min(longest, rounded_up(max(wanted - start, 2 * overlap), grain))))
     return found
 
 
-def _up(value: int, grain: int) -> int:
+def rounded_up(value: int, grain: int) -> int:
+    """To whole grains, at least one."""
     return -(-max(value, 1) // grain) * grain
 
 
-def join(parts: Sequence[Mono], spans: Sequence[Window], wanted: int) -> Mono:
-    """The windows laid over one another at constant power: ``[wanted]``.
+def join(parts: Sequence[Wave], spans: Sequence[Window], wanted: int) -> Wave:
+    """The windows ``[channels, n]`` laid over one another at constant power: ``[channels, wanted]``.
 
     In an overlap the two are alike by some correlation r (they share their noise); the gains cos and sin are divided
     by sqrt(1 + 2 r cos sin), the power that their sum would have (Fink, Holters and Zoelzer, DAFx 2016).
     """
-    joined = np.zeros(max(span.end for span in spans), np.float32)
+    joined = np.zeros((parts[0].shape[0], max(span.end for span in spans)), np.float32)
     for index, (part, span) in enumerate(zip(parts, spans, strict=True)):
-        faded = part[: span.length].copy()
+        faded = part[:, : span.length].copy()
         if index and (overlap := spans[index - 1].end - span.start) > 0:
-            old = joined[span.start : span.start + overlap]
-            faded[:overlap] = _cross(old, faded[:overlap])
-        joined[span.start : span.end] = faded
-    return joined[:wanted]
+            old = joined[:, span.start : span.start + overlap]
+            faded[:, :overlap] = _cross(old, faded[:, :overlap])
+        joined[:, span.start : span.start + faded.shape[1]] = faded
+    return joined[:, :wanted]
 
 
-def _cross(old: Mono, new: Mono) -> Mono:
-    angle = (np.arange(len(old)) + 0.5) / len(old) * (np.pi / 2)
-    power = float(np.sqrt(np.dot(old, old) * np.dot(new, new)))
-    alike = max(0.0, float(np.dot(old, new)) / power) if power > 0 else 0.0
+def _cross(old: Wave, new: Wave) -> Wave:
+    angle = (np.arange(old.shape[1]) + 0.5) / old.shape[1] * (np.pi / 2)
+    power = float(np.sqrt(np.vdot(old, old) * np.vdot(new, new)))
+    alike = max(0.0, float(np.vdot(old, new)) / power) if power > 0 else 0.0
     scale = 1 / np.sqrt(1 + 2 * alike * np.cos(angle) * np.sin(angle))
     return ((np.cos(angle) * old + np.sin(angle) * new) * scale).astype(np.float32)
 
@@ -89,41 +93,53 @@ def is_struck(cue: Cue) -> bool:
     return bool(cue.sync_s) and (sound is None or sound.motion is Motion.STRUCK)
 
 
-def refuse_broken(mono: Mono, name: str) -> None:
+def is_finite(wave: Wave) -> bool:
+    return bool(np.isfinite(wave).all())
+
+
+def refuse_broken(wave: Wave, name: str) -> None:
     """Refuse what a model gave when it is no sound.
 
     Raises:
         ResultError: not finite, silent, or held at full scale for a hundredth of its time.
     """
-    if not np.isfinite(mono).all():
+    if not is_finite(wave):
         raise ResultError(f"{name} gave numbers that are no sound.")
-    if float(np.abs(mono).max(initial=0.0)) < 1e-5:
+    if float(np.abs(wave).max(initial=0.0)) < 1e-5:
         raise ResultError(f"{name} gave silence.")
-    if float(np.mean(np.abs(mono) > _FULL_SCALE)) > 0.01:
+    if float(np.mean(np.abs(wave) > _FULL_SCALE)) > 0.01:
         raise ResultError(f"{name} gave a clipped sound.")
 
 
-def centred(mono: Mono, rate_hz: int) -> Mono:
+def centred(wave: Wave, rate_hz: int) -> Wave:
     """Without what lies below 20 Hz: vocoders leave a constant offset. Zero phase, so that attacks stay in place."""
     high_pass = signal.butter(1, 20, "highpass", fs=rate_hz, output="sos")
-    return np.asarray(signal.sosfiltfilt(high_pass, mono.astype(np.float64)), np.float32)
+    return np.asarray(signal.sosfiltfilt(high_pass, wave.astype(np.float64), axis=1), np.float32)
 
 
-def sustained(mono: Mono, rate_hz: int, brief: Brief) -> Iterator[Block]:
-    """Blocks of a sound that goes on, at -26 LUFS, ``brief.samples`` in all; ``mono`` is at least as long."""
-    gain = _level_gain(mono, rate_hz, brief)
+def sustained(wave: Wave, rate_hz: int, brief: Brief, ending_s: float = 0.0) -> Iterator[Block]:
+    """Blocks of a sound that goes on, at -26 LUFS, ``brief.samples`` in all; ``wave`` is at least as long.
+
+    ``ending_s``: it fades to nothing over its last seconds, the last sample being the first silent one.
+    """
+    gain = _level_gain(wave, rate_hz, brief)
+    ending = min(round(ending_s * SAMPLE_RATE_HZ), brief.samples // 2)
     for start in range(0, brief.samples, _BLOCK):
-        _obey(brief)
-        yield _stereo(mono, rate_hz, start, min(_BLOCK, brief.samples - start)) * gain
+        obey(brief)
+        block = stereo(wave, rate_hz, start, min(_BLOCK, brief.samples - start)) * gain
+        if ending:
+            left = brief.samples - 1 - np.arange(start, start + block.shape[1])
+            block *= np.sin(np.clip(left / ending, 0, 1) * (np.pi / 2)).astype(np.float32) ** 2
+        yield block
 
 
-def _level_gain(mono: Mono, rate_hz: int, brief: Brief) -> np.float32:
+def _level_gain(mono: Wave, rate_hz: int, brief: Brief) -> np.float32:
     """What brings the cue to -26 LUFS; a cue under two seconds is heard with what the model gave beyond it."""
     meter = LoudnessMeter()
-    heard = max(brief.samples, min(2 * _BLOCK, len(mono) * SAMPLE_RATE_HZ // rate_hz))
+    heard = max(brief.samples, min(2 * _BLOCK, mono.shape[1] * SAMPLE_RATE_HZ // rate_hz))
     for start in range(0, heard, _BLOCK):
-        _obey(brief)
-        meter.push(_stereo(mono, rate_hz, start, min(_BLOCK, heard - start)))
+        obey(brief)
+        meter.push(stereo(mono, rate_hz, start, min(_BLOCK, heard - start)))
     # The meter does not hear below -70 LUFS, and a model's own level says nothing: bring its mean power up first.
     power = meter.mean_power()
     first_db = -23.0 - 10 * float(np.log10(power)) if power > 0 else 0.0
@@ -131,17 +147,19 @@ def _level_gain(mono: Mono, rate_hz: int, brief: Brief) -> np.float32:
     return np.float32(amplitude(first_db + SUSTAINED_LUFS - loudness) if loudness is not None else 0.0)
 
 
-def _stereo(mono: Mono, rate_hz: int, start: int, count: int) -> Block:
-    """``count`` samples at 48 kHz from ``start`` on, ``[2, count]``: the sound in the middle, a decorrelated copy of it
-    at the sides with opposite sign, so that mono is the model's own sound again."""
+def stereo(wave: Wave, rate_hz: int, start: int, count: int) -> Block:
+    """``count`` samples at 48 kHz from ``start`` on, ``[2, count]``. Mono lies in the middle, a decorrelated copy of it
+    at the sides with opposite sign, so that their sum is the model's own sound again."""
     up, down = SAMPLE_RATE_HZ // gcd(SAMPLE_RATE_HZ, rate_hz), rate_hz // gcd(SAMPLE_RATE_HZ, rate_hz)
     # The first sample read is a multiple of ``down`` so that every block resamples on the same grid.
     first = max(0, (start * down // up - _CONTEXT - _SPREAD) // down * down)
     last = (start + count) * down // up + _CONTEXT
-    middle = signal.resample_poly(mono[first:last].astype(np.float64), up, down)
-    side = _spread(middle) * _WIDTH
+    both = signal.resample_poly(wave[:, first:last].astype(np.float64), up, down, axis=1)
+    if len(both) == 1:
+        side = _spread(both[0]) * _WIDTH
+        both = np.stack([both[0] + side, both[0] - side])
     offset = start - first * up // down
-    both = np.stack([middle + side, middle - side])[:, offset : offset + count]
+    both = both[:2, offset : offset + count]
     return np.pad(both, ((0, 0), (0, count - both.shape[1]))).astype(np.float32)
 
 
@@ -155,23 +173,40 @@ def _spread(middle: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(side / np.sqrt(12))
 
 
-def struck(mono: Mono, rate_hz: int, brief: Brief) -> Iterator[Block]:
-    """Blocks with an attack of ``mono`` at each sync point, to the sample, its peak at -12 dBFS at full strength.
+def struck(wave: Wave, rate_hz: int, brief: Brief, following: bool = False) -> Iterator[Block]:
+    """Blocks with an attack of ``wave`` at each sync point, to the sample, its peak at -12 dBFS at full strength.
 
-    Several attacks in ``mono`` take turns, so that a row of blows is no machine gun.
+    Several attacks take turns, so that a row of blows is no machine gun. ``following``: ``wave`` was made after a guide,
+    so that each moment has its own attack near it; it is moved onto its sample.
+
+    Raises:
+        ResultError: there is no attack, or more than a fifth slipped away from their moments.
     """
-    blows = _blows(mono, rate_hz)
+    blows = _blows(wave, rate_hz)
     if not blows:
         raise ResultError("The model gave no attack to place.")
-    gain = np.float32(amplitude(STRUCK_PEAK_DB) * _strength(brief.cue))
     moments = sorted(samples_at(sync_s - brief.cue.span.start_s) for sync_s in brief.cue.sync_s)
+    chosen = (
+        _nearest(blows, moments, brief.samples) if following else [blows[i % len(blows)] for i in range(len(moments))]
+    )
+    gain = np.float32(amplitude(STRUCK_PEAK_DB) * _strength(brief.cue))
     for start in range(0, brief.samples, _BLOCK):
-        _obey(brief)
+        obey(brief)
         block = np.zeros((2, min(_BLOCK, brief.samples - start)), np.float32)
-        for index, moment in enumerate(moments):
-            blow, attack = blows[index % len(blows)]
-            _lay(block, blow, moment - attack - start)
+        for moment, blow in zip(moments, chosen, strict=True):
+            _lay(block, blow.wave, moment - blow.lead - start)
         yield block * gain
+
+
+def _nearest(blows: Sequence[_Blow], moments: Sequence[int], samples: int) -> list[_Blow]:
+    """For each moment the blow that lies nearest to it; who has none within 60 ms has slipped."""
+    chosen = [min(blows, key=lambda blow: abs(blow.at - moment)) for moment in moments]
+    slipped = sum(
+        abs(blow.at - moment) > _REACH for blow, moment in zip(chosen, moments, strict=True) if 0 <= moment < samples
+    )
+    if slipped > _MOSTLY_KEPT * len(moments):
+        raise ResultError(f"The model let {slipped} of {len(moments)} onsets slip away from the guide.")
+    return chosen
 
 
 def _strength(cue: Cue) -> float:
@@ -179,34 +214,43 @@ def _strength(cue: Cue) -> float:
     return 0.25 + 0.75 * min(1.0, max(0.0, value)) if isinstance(value, float | int) else 1.0
 
 
-def _blows(mono: Mono, rate_hz: int) -> list[tuple[Mono, int]]:
-    """Each strong attack of ``mono`` at 48 kHz with a peak of 1, cut before the next one, and where in it it begins."""
+@dataclass(frozen=True, slots=True)
+class _Blow:
+    """``wave`` ``[channels, n]`` at 48 kHz with a peak of 1, its attack at ``lead``, which was ``at`` in the whole."""
+
+    wave: Wave
+    lead: int
+    at: int
+
+
+def _blows(wave: Wave, rate_hz: int) -> list[_Blow]:
+    """Each strong attack at 48 kHz, cut before the next one."""
     up = SAMPLE_RATE_HZ // gcd(SAMPLE_RATE_HZ, rate_hz)
-    whole = signal.resample_poly(mono.astype(np.float64), up, rate_hz * up // SAMPLE_RATE_HZ).astype(np.float32)
-    found = attacks.find(whole, SAMPLE_RATE_HZ)
+    whole = signal.resample_poly(wave.astype(np.float64), up, rate_hz * up // SAMPLE_RATE_HZ, axis=1).astype(np.float32)
+    found = attacks.find(whole.mean(axis=0), SAMPLE_RATE_HZ)
     strong = [attack for attack in found if attack.peak >= 0.25 * found[0].peak]
     begins = sorted(attack.sample for attack in found)
     return [_cut(whole, attack.sample, begins) for attack in strong]
 
 
-def _cut(whole: Mono, attack: int, begins: Sequence[int]) -> tuple[Mono, int]:
-    rise, fall = 48, 30 * 48
-    after = next((begin for begin in begins if begin > attack), len(whole) + 10 * 48)
-    start, end = max(0, attack - rise), min(len(whole), after - 5 * 48, attack + round(_TAIL_S * SAMPLE_RATE_HZ))
-    blow = whole[start : max(end, attack + rise)].copy()
+def _cut(whole: Wave, attack: int, begins: Sequence[int]) -> _Blow:
+    rise, fall, length = 48, 30 * 48, whole.shape[1]
+    after = next((begin for begin in begins if begin > attack), length + 10 * 48)
+    start, end = max(0, attack - rise), min(length, after - 5 * 48, attack + round(_TAIL_S * SAMPLE_RATE_HZ))
+    blow = whole[:, start : max(end, attack + rise)].copy()
     lead = attack - start
-    blow[:lead] *= np.linspace(0, 1, lead, endpoint=False, dtype=np.float32)
-    fall = min(fall, len(blow) - lead)
-    blow[len(blow) - fall :] *= np.linspace(1, 0, fall, dtype=np.float32)
-    return blow / max(float(np.abs(blow).max(initial=0.0)), 1e-9), lead
+    blow[:, :lead] *= np.linspace(0, 1, lead, endpoint=False, dtype=np.float32)
+    fall = min(fall, blow.shape[1] - lead)
+    blow[:, blow.shape[1] - fall :] *= np.linspace(1, 0, fall, dtype=np.float32)
+    return _Blow(blow / max(float(np.abs(blow).max(initial=0.0)), 1e-9), lead, attack)
 
 
-def _lay(block: Block, blow: Mono, at: int) -> None:
-    start, end = max(0, at), min(block.shape[1], at + len(blow))
+def _lay(block: Block, blow: Wave, at: int) -> None:
+    start, end = max(0, at), min(block.shape[1], at + blow.shape[1])
     if end > start:
-        block[:, start:end] += blow[start - at : end - at]
+        block[:, start:end] += blow[:, start - at : end - at]
 
 
-def _obey(brief: Brief) -> None:
+def obey(brief: Brief) -> None:
     if brief.cancelled():
         raise CancelledError("Cancelled.")

@@ -142,17 +142,21 @@ def _here(performer: str, default: Weights) -> bool:
     return True
 
 
-def check(place: Place, classes: Mapping[str, tuple[str, ...]]) -> None:
+def check(place: Place, classes: Mapping[str, tuple[str, ...]], *, single: bool = False) -> None:
     """Refuse weights that are incomplete, pickled, of foreign classes, or not what their manifest says.
 
-    ``classes`` are the components that must be there and the class names that each may have.
+    ``classes`` are the components that must be there and the class names that each may have. ``single``: one model of
+    transformers in the folder itself, with the key ``model``.
 
     Raises:
         UnavailableError: with what is wrong.
     """
-    index = _index(place.folder, place.weights.performer)
-    for part, names in classes.items():
-        _check_part(place, part, names, index)
+    if single:
+        _check_single(place, classes["model"])
+    else:
+        index = _index(place.folder, place.weights.performer)
+        for part, names in classes.items():
+            _check_part(place, part, names, index)
     if code := next(place.folder.rglob("*.py"), None):
         raise _refused(f"{_name(place.folder, code)} is program code", "Use weights that come without code.")
     verify(place.folder)
@@ -168,6 +172,20 @@ def _index(folder: Path, performer: str) -> dict[str, object]:
     return index if isinstance(index, dict) else {}
 
 
+def _check_single(place: Place, names: tuple[str, ...]) -> None:
+    try:
+        config = json.loads((place.folder / "config.json").read_text("utf-8"))
+        found = config["architectures"][0]
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        performer = place.weights.performer
+        raise _refused(
+            f"{place.folder} has no readable config.json", f"Name the folder that {performer} lies in."
+        ) from error
+    if found not in names:
+        raise _refused(f"it is {found} and not {names[0]}", "Use the weights that this performer is made for.")
+    _check_safe(place.folder, "the model")
+
+
 def _check_part(place: Place, part: str, names: tuple[str, ...], index: Mapping[str, object]) -> None:
     folder, performer = place.folder, place.weights.performer
     entry = index.get(part)
@@ -178,11 +196,16 @@ def _check_part(place: Place, part: str, names: tuple[str, ...], index: Mapping[
         raise _refused(f"its {part} is to be loaded by {library}", "Use weights that diffusers or transformers load.")
     if not (folder / part).is_dir():
         raise _refused(f"{part} is missing", "Fetch them again, whole.")
-    if not (folder / part / "config.json").is_file() or any((folder / part).glob("*.safetensors")):
+    if (folder / part / "config.json").is_file():
+        _check_safe(folder / part, part)
+
+
+def _check_safe(folder: Path, what: str) -> None:
+    if any(folder.glob("*.safetensors")):
         return
-    if any(file.suffix in _PICKLES for file in (folder / part).iterdir()):
-        raise _refused(f"{part} is a pickle, which can run code", "Save them again with safe_serialization=True.")
-    raise _refused(f"{part} has no .safetensors file", "Fetch them again, whole.")
+    if any(file.suffix in _PICKLES for file in folder.iterdir()):
+        raise _refused(f"{what} is a pickle, which can run code", "Save them again with safe_serialization=True.")
+    raise _refused(f"{what} has no .safetensors file", "Fetch them again, whole.")
 
 
 def verify(folder: Path) -> bool:

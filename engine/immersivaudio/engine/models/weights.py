@@ -8,7 +8,7 @@ A performer of another package declares its own :class:`Weights`; this list is o
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immersivaudio.engine.cue import Licence
@@ -19,6 +19,9 @@ class Weights:
     """One set of weights. ``hub_id`` is owner/name; ``revision`` a commit, empty where any is accepted.
 
     ``territory`` names where its licence does not hold, empty when it holds everywhere. ``parameters`` in billions.
+    ``condition`` is what commercial use hangs on: until somebody accepted it (``immersivaudio models pull``), there is none.
+    ``terms`` is where the licence can be read, ``token``: the hub asks for an account that
+    accepted it there, too; ``agreed``: somebody accepted the condition here.
     """
 
     hub_id: str
@@ -29,21 +32,79 @@ class Weights:
     revision: str = ""
     territory: str = ""
     parameters: float = 0.0
+    condition: str = ""
+    terms: str = ""
+    token: bool = False
+    agreed: bool = False
 
     @property
     def source(self) -> str:
         return f"https://huggingface.co/{self.hub_id}" if self.hub_id else ""
 
     def as_licence(self) -> Licence:
-        return Licence(self.licence, self.commercial_use, self.attribution, self.source)
+        free = self.commercial_use and (self.agreed or not self.condition)
+        return Licence(self.licence, free, self.attribution, self.source, self.territory, self.condition)
+
+    def accepted(self) -> Weights:
+        """The same weights for somebody who agreed to what their commercial use hangs on; the condition stays said."""
+        return replace(self, agreed=True)
 
 
+_NC_SA = "https://creativecommons.org/licenses/by-nc-sa/4.0/"
+_NC = "https://creativecommons.org/licenses/by-nc/4.0/"
+_STABILITY = "LicenseRef-Stability-AI-Community"
+_STABILITY_TERMS = "https://stability.ai/license"
+_STABILITY_IF = (
+    "commercial use only for whoever earns less than 1 million US dollars a year, and is registered with Stability AI"
+)
+_GEMMA_IF = f"{_STABILITY_IF}; its text encoder also falls under the Gemma Terms of Use"
 _AUDIOLDM2 = "Made with AudioLDM 2 (Haohe Liu et al., CVSSP, University of Surrey), CC BY-NC-SA 4.0."
+_MUSICGEN = "Made with MusicGen (Jade Copet et al., Meta AI), weights CC BY-NC 4.0."
+_STABLE = "Made with Stable Audio Open 1.0. Powered by Stability AI."
+_STABLE_3 = "Made with Stable Audio 3. Powered by Stability AI."
+_ACE = "Made with ACE-Step 1.5 (ACE Studio and StepFun), MIT."
 
+
+def _audioldm2(name: str, parameters: float) -> Weights:
+    return Weights(
+        f"cvssp/{name}", "audioldm2", "CC-BY-NC-SA-4.0", False, _AUDIOLDM2, parameters=parameters, terms=_NC_SA
+    )
+
+
+def _musicgen(name: str, performer: str, parameters: float) -> Weights:
+    return Weights(f"facebook/{name}", performer, "CC-BY-NC-4.0", False, _MUSICGEN, parameters=parameters, terms=_NC)
+
+
+def _stability(name: str, performer: str, parameters: float) -> Weights:
+    third = performer == "stable_audio_3"
+    return Weights(
+        f"stabilityai/{name}", performer, _STABILITY, True, _STABLE_3 if third else _STABLE, parameters=parameters,
+        condition=_GEMMA_IF if third else _STABILITY_IF, terms=_STABILITY_TERMS, token=True,
+    )  # fmt: skip
+
+
+# The first of each performer is what it is best known by.
 KNOWN: tuple[Weights, ...] = (
-    Weights("cvssp/audioldm2", "audioldm2", "CC-BY-NC-SA-4.0", False, _AUDIOLDM2, parameters=1.1),
-    Weights("cvssp/audioldm2-large", "audioldm2", "CC-BY-NC-SA-4.0", False, _AUDIOLDM2, parameters=1.5),
-    Weights("cvssp/audioldm2-music", "audioldm2", "CC-BY-NC-SA-4.0", False, _AUDIOLDM2, parameters=1.1),
+    _audioldm2("audioldm2", 1.1),
+    _audioldm2("audioldm2-large", 1.5),
+    _audioldm2("audioldm2-music", 1.1),
+    _stability("stable-audio-open-1.0", "stable_audio", 1.2),
+    _stability("stable-audio-3-small", "stable_audio_3", 0.43),
+    _stability("stable-audio-3-medium", "stable_audio_3", 1.4),
+    _musicgen("musicgen-small", "musicgen", 0.6),
+    _musicgen("musicgen-medium", "musicgen", 2.0),
+    _musicgen("musicgen-large", "musicgen", 3.3),
+    _musicgen("musicgen-stereo-small", "musicgen", 0.6),
+    _musicgen("musicgen-melody", "musicgen_melody", 1.5),
+    Weights(
+        "ACE-Step/Ace-Step1.5",
+        "ace_step",
+        "MIT",
+        True,
+        _ACE,
+        parameters=2.0,
+        terms="https://opensource.org/license/mit",
+    ),
 )
 
 

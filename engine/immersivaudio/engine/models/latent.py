@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""A latent diffusion model on one device: from a cue's length and guide track to sound. Each performer says how its own
+parts encode, denoise and decode."""
+
+from __future__ import annotations
+
+import abc
+import math
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ
+from immersivaudio.engine.models import devices, guides, prompted, shaping
+from immersivaudio.engine.models.batching import Ask, Batcher, Spans
+from immersivaudio.engine.models.prompted import Wish
+from immersivaudio.engine.models.shaping import Wave
+from immersivaudio.engine.performers import Brief
+
+_DECODE_S, _DECODE_OVERLAP_S = 20.48, 0.64
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """What a model was trained on, seconds: its longest and shortest window, the grain that lengths are rounded up to (so
+    that requests share passes), how far windows overlap, how long a stretch blows are cut out of, and what is made
+    beyond a cue's end for a model that ends its sounds."""
+
+    longest_s: float
+    shortest_s: float
+    grain_s: float
+    overlap_s: float
+    struck_s: float
+    beyond_s: float = 0.0
+
+
+class LatentModel(abc.ABC):
+    """The parts of a model on ``device``. ``axis`` is where time lies in its latents, ``hop`` samples to a frame."""
+
+    axis = 2
+    channels = 1
+
+    def __init__(
+        self, device: devices.Device, parts: tuple[Any, ...], rate_hz: int, hop: int, lengths: Lengths
+    ) -> None:
+        self.device, self.parts, self.rate_hz, self.hop, self.lengths = device, parts, rate_hz, hop, lengths
+        self.prompts = prompted.Kept()
+        self._lock = threading.Lock()
+
+    batcher: Batcher
+
+    @abc.abstractmethod
+    def noise(self, frames: int, seed: int) -> Any:
+        """``[1, ...]`` float32, drawn on the CPU: the same seed sounds alike on every device."""
+
+    @abc.abstractmethod
+    def ask(self, wish: Wish, noise: Any, guide: Any, seed: int) -> Ask:
+        """Denoising from noise alone, or from the ``guide``'s latents with as much noise as the wish leaves it."""
+
+    @abc.abstractmethod
+    def encode(self, guide: Wave, frames: int) -> Any:
+        """A guide's sound ``[channels, n]`` as latents of ``frames``."""
+
+    @abc.abstractmethod
+    def decode(self, latents: Any) -> Wave:
+        """Latents to sound ``[channels, n]`` in float32."""
+
+    def warm(self) -> Wave:
+        """One step of the shortest sound."""
+        frames = self._frames(self.lengths.shortest_s)
+        ask = self.ask(Wish("wind", "", 1, 2.0, 0.0), self.noise(frames, 0), None, 0)
+        return self._heard(self.batcher.run(ask))
+
+    def sound(self, brief: Brief, wish: Wish, at_least_s: float = 0.0) -> Wave:
+        """The whole cue ``[channels, n]``, at least as long as it is asked; ``at_least_s`` are denoised for it."""
+        guide = guides.render(brief, self.rate_hz, self.channels) if wish.guide else None
+        wanted_s = brief.samples / SAMPLE_RATE_HZ
+        if guide is None and shaping.is_struck(brief.cue):
+            wanted_s = self.lengths.struck_s
+        frames = self._frames(max(wanted_s + self.lengths.beyond_s, self.lengths.shortest_s, at_least_s))
+        latents = None if guide is None else self._encoded(guides.levelled(guide), frames)
+        ask = self.ask(wish, self.noise(frames, brief.cue.seed), latents, brief.cue.seed)
+        made = self.batcher.run(ask.obeying(brief.cancelled))
+        return self._whole(made, brief)[:, : math.ceil(max(wanted_s, 2.0) * self.rate_hz) + 1]
+
+    def spans(self, frames: int) -> Spans:
+        """The windows of a latent of ``frames``."""
+        longest, overlap = (
+            round(s * self.rate_hz) // self.hop for s in (self.lengths.longest_s, self.lengths.overlap_s)
+        )
+        return Spans.cover(frames, longest, overlap, self.axis)
+
+    def _frames(self, seconds: float) -> int:
+        grain = max(1, round(self.lengths.grain_s * self.rate_hz) // self.hop)
+        return shaping.rounded_up(-(-round(seconds * self.rate_hz) // self.hop), grain)
+
+    def _encoded(self, guide: Wave, frames: int) -> Any:
+        import torch
+
+        with torch.inference_mode(), self._lock:
+            return self.encode(guide, frames)
+
+    def _heard(self, latents: Any) -> Wave:
+        import torch
+
+        with torch.inference_mode(), self._lock:
+            return self.decode(latents)
+
+    def _whole(self, latents: Any, brief: Brief) -> Wave:
+        """Decoded some seconds at a time, so that memory does not grow with the cue."""
+        length = latents.shape[self.axis] * self.hop
+        longest, overlap = (round(s * self.rate_hz) // self.hop * self.hop for s in (_DECODE_S, _DECODE_OVERLAP_S))
+        spans = shaping.windows(length, longest, max(overlap, self.hop), self.hop)
+        parts = []
+        for span in spans:
+            shaping.obey(brief)
+            parts.append(self._heard(latents.narrow(self.axis, span.start // self.hop, span.length // self.hop)))
+        return shaping.join(parts, spans, length)
