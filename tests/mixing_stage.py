@@ -83,7 +83,7 @@ class Stage:
     def mix(self, original: Path | None = None, **options: object) -> mixing.MixResult:
         folder = self.folder / "mix"
         folder.mkdir(exist_ok=True)
-        return mixing.mix(self.sheet(), self.takes, original, mixing.MixOptions(**options), folder)  # type: ignore[arg-type]
+        return mixing.mix(self.sheet(), self.takes, original, mixing.MixOptions(**options), mixing.Booth(folder))  # type: ignore[arg-type]
 
     @property
     def total(self) -> int:

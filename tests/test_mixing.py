@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from mixing_stage import Stage, bed, hit, level_db, noise, read, stem_of
 from immersivaudio.engine import curves, levels, limiter, mix_checks, mixing
 from immersivaudio.engine.cue import GainPoint, Span, SpeechSpan, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, MediaError, RequestError, ResultError
-from immersivaudio.engine.loudness import TruePeakMeter
+from immersivaudio.engine.loudness import TAPS, TruePeakMeter
 
 
 @pytest.fixture
@@ -307,9 +308,10 @@ def test_it_stops_when_asked(stage: Stage) -> None:
     stage.cue(Stem.AMBIENCE, 0, bed(20))
     folder = stage.folder / "mix"
     folder.mkdir()
-    asked = iter([False, False, False, False, False, True, True])
+    asked = itertools.count()
+    booth = mixing.Booth(folder, cancelled=lambda: next(asked) > 4)
     with pytest.raises(CancelledError):
-        mixing.mix(stage.sheet(), stage.takes, None, mixing.MixOptions(), folder, lambda: next(asked))
+        mixing.mix(stage.sheet(), stage.takes, None, mixing.MixOptions(), booth)
     assert not list(folder.iterdir())
 
 
@@ -317,7 +319,7 @@ def test_progress_goes_up_to_one(stage: Stage) -> None:
     stage.cue(Stem.AMBIENCE, 0, bed(20))
     folder, told = stage.folder / "mix", list[float]()
     folder.mkdir()
-    mixing.mix(stage.sheet(), stage.takes, None, mixing.MixOptions(), folder, lambda: False, told.append)
+    mixing.mix(stage.sheet(), stage.takes, None, mixing.MixOptions(), mixing.Booth(folder, progress=told.append))
     assert told == sorted(told) and told[-1] == 1
 
 
@@ -325,9 +327,10 @@ def test_progress_goes_up_to_one(stage: Stage) -> None:
 def test_the_limiter_keeps_any_true_peak(make: Callable[[], np.ndarray]) -> None:
     samples = make()
     hops = limiter.HopPeaks(samples.shape[1], 0.01)
-    for first in range(0, samples.shape[1], 10_007):
-        hops.push(samples[:, first : first + 10_007])
-    ride = limiter.ride(hops.finish(), 6.0, -3.0)
+    around = np.pad(samples, ((0, 0), (TAPS, TAPS)))
+    for first in range(0, samples.shape[1] + TAPS, 10_007):
+        hops.hear(first - TAPS, around[:, first : first + 10_007 + TAPS - 1])
+    ride = limiter.ride(hops.peaks, 6.0, -3.0)
     meter = TruePeakMeter()
     meter.push(samples * np.float32(10 ** (6 / 20)) * ride.amplitudes(0, samples.shape[1]))
     assert meter.finish() <= -3.0
@@ -364,3 +367,53 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
 
     assert resource.getpagesize()
     assert peak_kib(30) <= 1.2 * peak_kib(1)
+
+
+def loud_scene(folder: Path, seconds: int, changed: bool) -> Stage:
+    """Hits that the limiter must hold, a bed, and somebody who speaks; one hit of them is another one if ``changed``."""
+    folder.mkdir()
+    stage = Stage(folder, Fraction(seconds))
+    stage.cue(Stem.AMBIENCE, 0, bed(seconds, 0.1), fade_in_s=0.5)
+    for second in range(1, seconds - 1, 2):
+        other = changed and second == 21
+        stage.cue(Stem.FOLEY, second, hit(0.8 if other else 0.9), sound="impact.wood")
+        if other:
+            cue = stage.cues[-1]
+            stage.takes[cue.id] = replace(stage.takes[cue.id], key="another")
+    stage.says(8, 12)
+    stage.original(bed(seconds, 0.05, seed=2))
+    return stage
+
+
+def mixed_to_bytes(stage: Stage, cache: Path | None) -> tuple[dict[str, bytes], mixing.MixResult]:
+    folder = stage.folder / "mix"
+    folder.mkdir()
+    booth = mixing.Booth(folder, cache)
+    result = mixing.mix(stage.sheet(), stage.takes, stage.folder / "original.wav", mixing.MixOptions(), booth)
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}, result
+
+
+def test_a_change_is_measured_where_it_is_and_equals_a_cold_run_to_the_bit(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    mixed_to_bytes(loud_scene(tmp_path / "before", 40, changed=False), cache)
+    known = set(cache.rglob("*.npy"))
+    warm, result = mixed_to_bytes(loud_scene(tmp_path / "warm", 40, changed=True), cache)
+    cold, again = mixed_to_bytes(loud_scene(tmp_path / "cold", 40, changed=True), None)
+    assert result.limited_db < -0.5
+    assert warm == cold
+    assert replace(result, stems=(), bounce=again.bounce) == replace(again, stems=())
+    assert [file.true_peak_db for file in result.stems] == [file.true_peak_db for file in again.stems]
+    fresh = set(cache.rglob("*.npy")) - known
+    assert 0 < len(fresh) <= 0.25 * len(known)
+
+
+def test_readings_that_cannot_be_kept_or_read_are_taken_anew(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    stage = loud_scene(tmp_path / "one", 12, changed=False)
+    first, _ = mixed_to_bytes(stage, cache)
+    for path in cache.rglob("*.npy"):
+        path.write_bytes(path.read_bytes()[:90])
+    second, _ = mixed_to_bytes(loud_scene(tmp_path / "two", 12, changed=False), cache)
+    (tmp_path / "file").write_text("no folder")
+    third, _ = mixed_to_bytes(loud_scene(tmp_path / "three", 12, changed=False), tmp_path / "file")
+    assert first == second == third

@@ -187,7 +187,7 @@ def mix(
     }
     laid = _laid(original, wanted.duration_s, out) if original is not None else None
     options = mixing.MixOptions(loudness, balance, laid is not None)
-    result = mixing.mix(wanted, held, laid, options, out, _never, lambda *_: None)
+    result = mixing.mix(wanted, held, laid, options, mixing.Booth(out))
     for stem in (*result.stems, result.bounce):
         level = (
             "silent"

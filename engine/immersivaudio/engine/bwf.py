@@ -12,8 +12,10 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -145,31 +147,62 @@ def read_wav(path: Path) -> tuple[NDArray[np.generic], int]:
         MediaError: it is not such a file.
     """
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
-            raise MediaError(f"{path.name} is not a WAV file.")
-        try:
-            return _map_data(path, file.tell(), file.seek(0, os.SEEK_END))
-        except (struct.error, ValueError, ZeroDivisionError) as error:
-            raise MediaError(f"{path.name} is cut short or damaged.", "Make it again.") from error
+        held = _layout(path, file)
+    if held.frames == 0:
+        return np.zeros((0, held.channels), np.dtype("<f4")), held.rate_hz
+    return np.memmap(path, np.dtype("<f4"), "r", held.offset, (held.frames, held.channels)), held.rate_hz
 
 
-def _map_data(path: Path, offset: int, end: int) -> tuple[NDArray[np.generic], int]:
+def read_part(path: Path, first: int, count: int) -> tuple[Samples, Layout]:
+    """``[n, channels]`` from sample ``first`` on, at most ``count`` of them and none beyond the end, and what it is of.
+
+    Raises:
+        MediaError: it is not such a file.
+    """
+    with path.open("rb", buffering=0) as file:
+        held = _layout(path, file)
+        begin = min(max(0, first), held.frames)
+        wanted = min(max(0, first + count), held.frames) - begin
+        file.seek(held.offset + begin * 4 * held.channels)
+        samples = np.fromfile(file, np.dtype("<f4"), wanted * held.channels)
+    return samples.reshape(-1, held.channels), held
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the samples of a float WAV lie: from byte ``offset`` on, ``frames`` times ``channels`` of them."""
+
+    offset: int
+    frames: int
+    channels: int
+    rate_hz: int
+
+
+def _layout(path: Path, file: BinaryIO | FileIO) -> Layout:
+    head = file.read(12)
+    if head[:4] not in (b"RIFF", b"RF64") or head[8:12] != b"WAVE":
+        raise MediaError(f"{path.name} is not a WAV file.")
+    try:
+        return _find_data(path, file, len(head), file.seek(0, os.SEEK_END))
+    except (struct.error, ValueError, ZeroDivisionError) as error:
+        raise MediaError(f"{path.name} is cut short or damaged.", "Make it again.") from error
+
+
+def _find_data(path: Path, file: BinaryIO | FileIO, offset: int, end: int) -> Layout:
     kind = channels = rate = bits = 0
-    with path.open("rb") as file:
-        while offset + 8 <= end:
-            file.seek(offset)
-            name, size = struct.unpack("<4sI", file.read(8))
-            if name == b"fmt ":
-                kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", file.read(16))
-            if name == b"data":
-                if (kind, bits) != (_FLOAT, 32):
-                    raise MediaError(f"{path.name} is not a 32-bit float WAV file.")
-                frames = (end - offset - 8 if size == 0xFFFFFFFF else size) // (4 * channels)
-                if frames == 0:
-                    return np.zeros((0, channels), np.dtype("<f4")), rate
-                return np.memmap(path, np.dtype("<f4"), "r", offset + 8, (frames, channels)), rate
-            offset += 8 + size + size % 2
+    while offset + 8 <= end:
+        file.seek(offset)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if name == b"fmt ":
+            kind, channels, rate, _, _, bits = struct.unpack("<HHIIHH", file.read(16))
+        if name == b"data":
+            if (kind, bits) != (_FLOAT, 32):
+                raise MediaError(f"{path.name} is not a 32-bit float WAV file.")
+            frames = (end - offset - 8 if size == 0xFFFFFFFF else size) // (4 * channels)
+            if offset + 8 + frames * 4 * channels > end:
+                raise ValueError("the data ends early")
+            return Layout(offset + 8, frames, channels, rate)
+        offset += 8 + size + size % 2
     raise MediaError(f"{path.name} has no sound in it.")
 
 

@@ -6,6 +6,7 @@ Ducking is such a curve too, so that it stays editable in the editor; nothing he
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,6 +103,14 @@ def _curve(moments: Levels, gains: Levels) -> Curve:
     keep = np.r_[True, moves] | np.r_[moves, True]
     keep[[0, -1]] = True
     return tuple(GainPoint(float(at_s), float(gain)) for at_s, gain in zip(moments[keep], gains[keep], strict=True))
+
+
+def around(curve: Curve, first: int, end: int) -> Curve:
+    """The points that have a say in the samples from ``first`` to ``end``: those inside, and the neighbours of both."""
+    if len(curve) < 2:
+        return curve
+    known = [point.at_s * SAMPLE_RATE_HZ for point in curve]
+    return curve[max(0, bisect.bisect_left(known, first) - 1) : bisect.bisect_right(known, end) + 1]
 
 
 def amplitudes(curve: Curve, first: int, count: int) -> Block | float:

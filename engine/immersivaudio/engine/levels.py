@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from immersivaudio.engine.errors import RequestError
@@ -40,6 +41,10 @@ SPEECH_TRIM_DB = 24.0
 """How far everything generated is lowered for that, at most."""
 
 
+FADER_DB = 0.1
+"""Gains that are found by listening move in steps of this, so that a change in one place leaves all others alone."""
+
+
 def preset(name: str) -> Preset:
     """Raises: RequestError for a name that is not in PRESETS."""
     if name not in PRESETS:
@@ -61,15 +66,22 @@ def aim(target: Preset, lufs: float | None, *, beds_only: bool) -> Aim:
     """What would bring a mix of ``lufs`` to ``target``, within the lifts above; nothing for silence."""
     if target.integrated_lufs is None or lufs is None:
         return Aim(0.0)
-    gain_db, most_db = target.integrated_lufs - lufs, BED_LIFT_DB if beds_only else LIFT_DB
+    gain_db, most_db = stepped(target.integrated_lufs - lufs), BED_LIFT_DB if beds_only else LIFT_DB
     if gain_db <= most_db:
         return Aim(gain_db, target.integrated_lufs)
     what = "nothing but beds is heard, and they" if beds_only else "it is so faint that it"
     return Aim(most_db, lufs + most_db, f"{what} would be raised by over {most_db:.0f} dB")
 
 
+def stepped(gain_db: float, most_db: float = 200.0) -> float:
+    """``gain_db`` on the fader's nearest step that is not above ``most_db``."""
+    # The millionth keeps 20 dB the two hundredth step, whatever the last digit of a division is.
+    steps = min(round(gain_db / FADER_DB), math.floor(most_db / FADER_DB + 1e-6))
+    return round(steps * FADER_DB, 6)
+
+
 def speech_trim_db(speech_lufs: float | None, generated_lufs: float | None) -> float:
     """How much (0 or less) everything generated is lowered so that it lies under the speech."""
     if speech_lufs is None or generated_lufs is None:
         return 0.0
-    return max(-SPEECH_TRIM_DB, min(0.0, speech_lufs - SPEECH_MARGIN_LU - generated_lufs))
+    return max(-SPEECH_TRIM_DB, stepped(speech_lufs - SPEECH_MARGIN_LU - generated_lufs, 0.0))

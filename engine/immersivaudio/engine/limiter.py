@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from immersivaudio.engine import audio
 from immersivaudio.engine.audio import Block
@@ -23,37 +22,36 @@ MARGIN_DB = 0.1
 
 
 class HopPeaks:
-    """True peaks of a sound, one number for each 2 ms. What stays below ``floor`` counts as nothing.
-
-    Several sounds may note into the same ``peaks``: it then holds the highest of them.
+    """True peaks of a sound, one number for each 2 ms; it may come in any order. What stays below ``floor`` counts as
+    nothing. Several sounds may note into the same one: it then holds the highest of them.
     """
 
-    def __init__(self, samples: int, floor: float, channels: int = 2, peaks: NDArray[np.float32] | None = None) -> None:
-        self.peaks = np.zeros(-(-samples // HOP) + 1, np.float32) if peaks is None else peaks
+    def __init__(self, samples: int, floor: float) -> None:
+        self.peaks = np.zeros(-(-samples // HOP) + 1, np.float32)
         self._floor = floor
-        self._tail = np.zeros((channels, TAPS - 1), np.float32)
-        self._heard = 0
 
-    def push(self, block: Block) -> None:
-        """Hear the next float32 ``[channels, n]``."""
-        joined = np.concatenate([self._tail, block], axis=1)
-        self._tail = joined[:, -(TAPS - 1) :]
-        for first in range(0, block.shape[1], _CHUNK):
-            chunk = joined[:, first : first + _CHUNK + TAPS - 1]
-            places, peaks = peaks_above(chunk, self._floor)
-            self._note(places + (self._heard + first - (TAPS - 1)), peaks)
-        self._heard += block.shape[1]
+    def hear(self, first: int, block: Block) -> None:
+        """float32 ``[channels, n]`` from record sample ``first`` on. Peaks are found between its TAPS - 1st sample and
+        its last: what comes before must overlap by that much."""
+        self.note(first, *peaks_in(block, self._floor))
 
-    def _note(self, samples: NDArray[np.intp], peaks: NDArray[np.float32]) -> None:
-        hops = np.clip(samples // HOP, 0, len(self.peaks) - 1)
+    def note(self, first: int, samples: NDArray[np.intp], peaks: NDArray[np.float32]) -> None:
+        """What :func:`peaks_in` found in a block that begins at record sample ``first``."""
+        hops = np.clip((samples + first) // HOP, 0, len(self.peaks) - 1)
         edges = np.flatnonzero(np.diff(hops, prepend=-1))
         if len(edges):
             tops = np.maximum.reduceat(peaks, edges)
             self.peaks[hops[edges]] = np.maximum(self.peaks[hops[edges]], tops)
 
-    def finish(self) -> NDArray[np.float32]:
-        self.push(np.zeros((self._tail.shape[0], TAPS), np.float32))
-        return self.peaks
+
+def peaks_in(block: Block, floor: float) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """``(samples, true peaks)`` of ``[channels, n]`` that may exceed ``floor``: see :func:`loudness.peaks_above`."""
+    found = [(np.zeros(0, np.intp), np.zeros(0, np.float32))]
+    for first in range(0, block.shape[1] - TAPS + 1, _CHUNK):
+        places, peaks = peaks_above(block[:, first : first + _CHUNK + TAPS - 1], floor)
+        found.append((places + first, peaks))
+    samples, tops = zip(*found, strict=True)
+    return np.concatenate(samples), np.concatenate(tops)
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,13 @@ class GainRide:
     def deepest_db(self) -> float:
         return float(self.gains_db.min(initial=0.0))
 
+    def still(self, first: int, count: int) -> bool:
+        """Whether it leaves ``count`` samples from record sample ``first`` on as they are."""
+        return not self.gains_db[max(0, first) // HOP : -(-(first + count) // HOP) + 1].any()
+
     def amplitudes(self, first: int, count: int) -> Block | float:
-        """The linear gain of ``count`` samples from record sample ``first`` on."""
-        begin, end = first // HOP, -(-(first + count) // HOP) + 1
+        """The linear gain of ``count`` samples from record sample ``first`` on; 1.0 where it is 1 all along."""
+        begin, end = max(0, first) // HOP, -(-(first + count) // HOP) + 1
         around = self.gains_db[begin:end]
         if not around.any():
             return 1.0
@@ -85,10 +87,10 @@ def ride(peaks: NDArray[np.float32], gain_db: float, limit_db: float) -> GainRid
     with np.errstate(divide="ignore"):
         excess = 20 * np.log10(peaks) + np.float32(gain_db - (limit_db - MARGIN_DB))
     needed = np.maximum(excess, 0.0).astype(np.float32)
-    reach = 2 * (_LOOK_HOPS + 1) + 1
-    held = ndimage.maximum_filter1d(needed, reach, mode="constant")
+    reach = _LOOK_HOPS + 1
+    held = np.lib.stride_tricks.sliding_window_view(np.pad(needed, reach), 2 * reach + 1).max(axis=1)
     slope = np.arange(len(held)) * (_RELEASE_DB_PER_S * HOP / SAMPLE_RATE_HZ)
     released = np.maximum(np.maximum.accumulate(held + slope) - slope, 0.0)
     shape = np.hanning(2 * _LOOK_HOPS + 3)[1:-1]
-    smooth = ndimage.convolve1d(released, shape / shape.sum(), mode="nearest")
+    smooth = np.convolve(np.pad(released, _LOOK_HOPS, mode="edge"), shape / shape.sum(), "valid")
     return GainRide(-smooth.astype(np.float32))

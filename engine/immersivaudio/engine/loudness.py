@@ -8,14 +8,13 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine.audio import Block, decibels
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 
 ABSOLUTE_GATE_LUFS = -70.0
 _RELATIVE_GATE_LU = -10.0
-_STEP = SAMPLE_RATE_HZ // 10
+STEP = SAMPLE_RATE_HZ // 10
 _OVERSAMPLE = 4
 TAPS = 16
 LATENCY = TAPS // 2 - 1
@@ -46,14 +45,16 @@ class LoudnessMeter:
         """Hear float32 ``[channels, n]``."""
         self._samples += block.shape[1]
         power = np.concatenate([self._rest, self._power(block)])
-        whole = len(power) // _STEP * _STEP
-        self._steps.append(power[:whole].reshape(-1, _STEP).sum(axis=1))
+        whole = len(power) // STEP * STEP
+        self._steps.append(power[:whole].reshape(-1, STEP).sum(axis=1))
         self._rest = power[whole:]
 
     def _power(self, block: Block) -> NDArray[np.float64]:
         """K-weighted power of each sample, channels added (BS.1770-4, weights 1 for left and right)."""
+        from scipy import signal  # takes a second to import, and what is kept is read without it
+
         # In silence only the filter's own tail is left; a tenth of a second holds all of it.
-        heard = block if block.any() else block[:, :_STEP]
+        heard = block if block.any() else block[:, :STEP]
         weighted, self._state = signal.sosfilt(_K_WEIGHTING, heard.astype(np.float64), axis=-1, zi=self._state)
         power: NDArray[np.float64] = np.einsum("cn,cn->n", weighted, weighted)
         if heard is block:
@@ -61,29 +62,41 @@ class LoudnessMeter:
         self._state = np.zeros_like(self._state)
         return np.concatenate([power, np.zeros(block.shape[1] - len(power))])
 
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """The K-weighted power of every whole tenth of a second so far, summed over its samples."""
+        return np.concatenate(self._steps) if self._steps else np.zeros(0)
+
+    @property
+    def rest(self) -> float:
+        """The summed power of what fills no whole step yet."""
+        return float(self._rest.sum())
+
     def integrated(self, gain_db: float = 0.0) -> float | None:
         """LUFS as if ``gain_db`` louder; None where nothing is above -70 LUFS.
 
         Sound shorter than 400 ms is taken as one block of its own length.
         """
-        blocks = self._blocks() * 10 ** (gain_db / 10)
-        blocks = blocks[blocks > _power_of(ABSOLUTE_GATE_LUFS)]
-        if not len(blocks):
-            return None
-        gate = _power_of(_lufs(float(blocks.mean())) + _RELATIVE_GATE_LU)
-        return _lufs(float(blocks[blocks > gate].mean()))
-
-    def _blocks(self) -> NDArray[np.float64]:
-        steps = np.concatenate(self._steps) if self._steps else np.zeros(0)
-        if len(steps) >= 4:
-            sums = np.convolve(steps, np.ones(4), "valid")
-            return np.asarray(np.maximum(sums, 0.0) / (4 * _STEP))
-        return np.array([(steps.sum() + self._rest.sum()) / max(1, self._samples)])
+        return gated(self.steps, self.rest, self._samples, gain_db)
 
     def mean_power(self) -> float:
         """Ungated K-weighted power of all that was heard."""
-        total = sum(float(steps.sum()) for steps in self._steps) + float(self._rest.sum())
+        total = sum(float(steps.sum()) for steps in self._steps) + self.rest
         return total / max(1, self._samples)
+
+
+def gated(steps: NDArray[np.float64], rest: float, samples: int, gain_db: float = 0.0) -> float | None:
+    """Integrated loudness in LUFS of ``steps`` (see :attr:`LoudnessMeter.steps`) and a ``rest`` that fills no step."""
+    if len(steps) >= 4:
+        blocks = np.maximum(np.convolve(steps, np.ones(4), "valid"), 0.0) / (4 * STEP)
+    else:
+        blocks = np.array([(steps.sum() + rest) / max(1, samples)])
+    blocks = blocks * 10 ** (gain_db / 10)
+    blocks = blocks[blocks > _power_of(ABSOLUTE_GATE_LUFS)]
+    if not len(blocks):
+        return None
+    gate = _power_of(_lufs(float(blocks.mean())) + _RELATIVE_GATE_LU)
+    return _lufs(float(blocks[blocks > gate].mean()))
 
 
 def _lufs(power: float) -> float:

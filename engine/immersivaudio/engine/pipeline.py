@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from immersivaudio.engine import (
     access,
+    alternatives,
     conform,
     delivery,
     media,
@@ -92,6 +93,7 @@ class _Job:
     emit: Emit
     cancelled: Cancelled
     warnings: list[str] = field(default_factory=list)
+    more: dict[str, tuple[Take, ...]] = field(default_factory=dict)
 
     @functools.cached_property
     def watchers(self) -> watching.Watchers:
@@ -192,9 +194,19 @@ class _Job:
                 "The cue sheet holds nothing to be heard, so there is no sound to give back.",
                 "Add a cue, unmute one, or describe the place with --describe.",
             )
-        rights = str(self.request.params.get("rights", "commercial"))
-        done = performing.perform(cues, _performers(), self.workspace.cache, rights, self.cancelled, report)
+        cues = _out_of(str(self.request.params.get("library", "")), cues)
+        wish, rights = self.request.delivery, str(self.request.params.get("rights", "commercial"))
+
+        def part(fraction: float, message: str = "") -> None:
+            report(fraction / wish.takes, message)
+
+        done = performing.perform(cues, _performers(), self.workspace.cache, rights, self.cancelled, part)
         self.warn(*done.warnings)
+        if wish.takes > 1:
+            run = performing.Run(_performers(), self.workspace.cache, rights, self.cancelled)
+            asked = alternatives.Wish(wish.takes, wish.takes_of)
+            self.more, said = alternatives.perform(cues, done.takes, asked, run, report)
+            self.warn(*said)
         return done.takes
 
     def mix(
@@ -206,7 +218,8 @@ class _Job:
         options = mixing.MixOptions(wish.loudness, wish.mix, keep)
         folder = self.workspace.scratch / "mix"
         folder.mkdir(parents=True, exist_ok=True)
-        mixed = mixing.mix(sheet, takes, sound, options, folder, self.cancelled, lambda done: report(done, ""))
+        booth = mixing.Booth(folder, self.workspace.cache, self.cancelled, lambda done: report(done, ""))
+        mixed = mixing.mix(sheet, takes, sound, options, booth)
         self.warn(*mixed.warnings)
         return mixed
 
@@ -227,6 +240,7 @@ class _Job:
             folder,
             self.cancelled,
             warn=self.warn,
+            more=self.more,
         )
         for one in made:
             self.emit(one)
@@ -324,6 +338,13 @@ def _one_sound(request: ScoreRequest, edit: Edit) -> CueSheet:
     seed = int(float(request.params.get("seed", 0)))
     cue = Cue("sfx-1", sound.stem, span, name, prompt, "asked for by name", sync_s=sync, seed=seed)
     return CueSheet(edit.name, edit.rate, edit.duration_s, (cue,))
+
+
+def _out_of(library: str, cues: Sequence[Cue]) -> tuple[Cue, ...]:
+    """``cues`` as they are performed out of that library, or ``off``: out of none; what a cue says itself stays."""
+    if not library:
+        return tuple(cues)
+    return tuple(replace(cue, params={"library": library, **cue.params}) for cue in cues)
 
 
 def _cut(cue: Cue, record: Span) -> Cue | None:

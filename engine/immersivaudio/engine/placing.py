@@ -11,17 +11,19 @@ import numpy as np
 
 from immersivaudio.engine import bwf, curves
 from immersivaudio.engine.audio import Block, fade, panned
+from immersivaudio.engine.bwf import Samples
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, CueSheet, Stem, Take, samples_at
 from immersivaudio.engine.errors import MediaError
 
 _CUT_FADE_SAMPLES = 480
+Part = tuple[str, int, int, int, float, int, int, list[tuple[float, float]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
     """A take in its place. ``start`` and ``samples`` are record samples, ``skip`` the take's samples before them.
 
-    ``curve`` counts from the cue's start, not from ``skip``.
+    ``curve`` counts from the cue's start, not from ``skip``. ``take`` is the key of the take by content.
     """
 
     cue_id: str
@@ -34,6 +36,7 @@ class Voice:
     pan: float
     fade_in: int
     fade_out: int
+    take: str = ""
 
     @property
     def end(self) -> int:
@@ -70,6 +73,7 @@ def _voice(cue: Cue, take: Take, ducking: curves.Curve, total: int) -> Voice:
         pan=cue.pan,
         fade_in=max(samples_at(cue.fade_in_s), _CUT_FADE_SAMPLES if start > begin else 0),
         fade_out=max(samples_at(cue.fade_out_s), _CUT_FADE_SAMPLES if end < begin + take.samples else 0),
+        take=take.key,
     )
 
 
@@ -88,11 +92,27 @@ def render(voices: Sequence[Voice], first: int, count: int) -> Block | None:
     return block
 
 
+def content(voices: Sequence[Voice], first: int, count: int) -> list[Part]:
+    """What :func:`render` gives for that range, as plain data: equal where the samples are equal, wherever it lies."""
+    return [
+        (voice.take, voice.start - first, voice.samples, voice.skip, voice.pan, voice.fade_in, voice.fade_out,
+         _heard(voice, first, count))
+        for voice in voices
+        if voice.start < first + count and voice.end > first
+    ]  # fmt: skip
+
+
+def _heard(voice: Voice, first: int, count: int) -> list[tuple[float, float]]:
+    """The points of a voice's curve that have a say in a range of the record."""
+    begin = voice.skip + max(first, voice.start) - voice.start
+    near = curves.around(voice.curve, begin, begin + min(count, voice.samples))
+    return [(point.at_s, point.gain_db) for point in near]
+
+
 def _sounding(voice: Voice, begin: int, end: int) -> Block:
     """Samples ``begin`` to ``end`` of a voice, on its own clock, as they go into the mix."""
-    samples = _read(voice)[voice.skip + begin : voice.skip + end]
-    block = np.ascontiguousarray(samples.T, np.float32)
-    block = panned(block, voice.pan) * np.float32(1)
+    block = np.ascontiguousarray(_read(voice, voice.skip + begin, end - begin).T)
+    block = panned(block, voice.pan)
     block *= curves.amplitudes(voice.curve, voice.skip + begin, end - begin)
     _fade_ends(block, voice, begin, end)
     return block
@@ -108,14 +128,13 @@ def _fade_ends(block: Block, voice: Voice, begin: int, end: int) -> None:
         block[:, -falling:] *= fade(left, voice.fade_out)
 
 
-def _read(voice: Voice) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
-    # Mapped anew for each block: a map that is kept makes every page ever touched count as our memory.
+def _read(voice: Voice, first: int, count: int) -> Samples:
     try:
-        mapped, rate_hz = bwf.read_wav(voice.path)
+        samples, held = bwf.read_part(voice.path, first, count)
     except OSError as error:
         raise MediaError(
             f"The take of cue {voice.cue_id} cannot be read.", "Score again to have it performed."
         ) from error
-    if rate_hz != SAMPLE_RATE_HZ or mapped.shape[1] != 2 or len(mapped) < voice.skip + voice.samples:
+    if (held.rate_hz, held.channels) != (SAMPLE_RATE_HZ, 2) or held.frames < voice.skip + voice.samples:
         raise MediaError(f"The take of cue {voice.cue_id} is not the length or rate it should be.")
-    return mapped
+    return samples
