@@ -14,7 +14,7 @@ from immersivaudio.engine import sheets
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, ParamValue, Sighting, Span, Stem, tidy
 from immersivaudio.engine.places import KINDS, SETTINGS
 from immersivaudio.engine.prompts import negative, template
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Motion
 from immersivaudio.engine.spotting import SpotOptions, spot
 
 
@@ -390,8 +390,10 @@ def check_cue(cue: Cue, edit: Edit) -> None:
     assert cue.stem is sound.stem
     assert cue.why.endswith(".")
     assert cue.prompt == template(cue)
-    assert set(cue.params) <= set(sound.knobs)
-    assert all(sound.knobs[key].low <= float(value) <= sound.knobs[key].high for key, value in cue.params.items())
+    knobs = {key: float(value) for key, value in cue.params.items() if key != SPACE}
+    assert set(knobs) <= set(sound.knobs)
+    assert all(sound.knobs[key].low <= value <= sound.knobs[key].high for key, value in knobs.items())
+    assert cue.params.get(SPACE, "room") in (SPACES if sound.space else ("room",))
     assert all(cue.span.start_s <= moment < cue.span.end_s for moment in cue.sync_s)
     assert cue.sync_s or sound.motion is not Motion.STRUCK
     assert -60 < cue.gain_db < 12

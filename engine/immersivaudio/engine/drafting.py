@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import PurePath
 
-from immersivaudio.engine.cue import Cue, Edit, GainPoint, Span, tidy
+from immersivaudio.engine.cue import Cue, Edit, GainPoint, ParamValue, Span, tidy
 from immersivaudio.engine.prompts import template
-from immersivaudio.engine.sounds import BY_ID, stable_seed
+from immersivaudio.engine.sounds import BY_ID, SPACE, stable_seed
 
 _UNSURE_DB = -5.0
 _ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "mus"}
@@ -19,7 +19,7 @@ _ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "m
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a rule wants heard; ``gain_db`` is on top of the sound's usual level."""
+    """What a rule wants heard; ``gain_db`` is on top of the sound's usual level, ``space`` where it is heard."""
 
     sound: str
     span: Span
@@ -33,6 +33,7 @@ class Draft:
     pan: float = 0.0
     fade_in_s: float = 0.0
     fade_out_s: float = 0.0
+    space: str = ""
 
 
 def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
@@ -73,12 +74,14 @@ def tidy_within(seconds: Fraction, limit_s: Fraction) -> Fraction:
     return near if near <= limit_s else near - Fraction(1, 1_000_000_000)
 
 
-def _knobs(draft: Draft) -> dict[str, float]:
-    knobs = BY_ID[draft.sound].knobs
+def _knobs(draft: Draft) -> dict[str, ParamValue]:
+    sound = BY_ID[draft.sound]
+    knobs = sound.knobs
     inside = {
         key: max(knobs[key].low, min(knobs[key].high, value)) for key, value in draft.params.items() if key in knobs
     }
-    return {key: round(value, 3) for key, value in inside.items()}
+    space = {SPACE: draft.space} if sound.space and draft.space else {}
+    return {key: round(value, 3) for key, value in inside.items()} | space
 
 
 def _fades(draft: Draft, length_s: float) -> tuple[float, float]:

@@ -25,7 +25,7 @@ from immersivaudio.engine.cue import (
 )
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.prompts import template
-from immersivaudio.engine.sounds import BY_ID, Motion, Sound, stable_seed
+from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Knob, Motion, Sound, stable_seed
 
 FORMAT = "immersivaudio cue sheet 1"
 _SHEET_KEYS = (
@@ -281,8 +281,18 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
         return {}
     if not sound.knobs and rows["params"].value == {}:
         return {}
-    places = rows["params"].row(sound.knobs)
-    return {key: place.number(sound.knobs[key].low, sound.knobs[key].high) for key, place in places.items()}
+    places = rows["params"].row((*sound.knobs, SPACE) if sound.space else sound.knobs)
+    return {key: _word(place) if key == SPACE else _knob(place, sound.knobs[key]) for key, place in places.items()}
+
+
+def _knob(place: Place, knob: Knob) -> float:
+    return place.number(knob.low, knob.high)
+
+
+def _word(place: Place) -> str:
+    if place.value not in SPACES:
+        raise place.fault(f"one of {', '.join(SPACES)}", _nearest(str(place.value)[:60], SPACES))
+    return place.text()
 
 
 def _point(place: Place) -> GainPoint:

@@ -22,6 +22,7 @@ from immersivaudio.engine.movers import vehicles, vessels, walkers
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 from immersivaudio.engine.sounds import BY_ID
+from immersivaudio.engine.spaces import in_space
 
 _SURE_IN_SPEECH = 0.8
 _WORTH_SUGGESTING = 0.2
@@ -62,7 +63,7 @@ def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUA
     speech = speech_spans(view)
     drafts = [*_drafts(view, places, options)]
     drafts += _going_on(view, drafts, options)
-    cues, suggestions = _judged(drafts, view, options)
+    cues, suggestions = _judged(in_space(drafts, places, options.description), view, options)
     sheet = CueSheet(
         name=edit.name,
         rate=edit.rate,
@@ -148,7 +149,7 @@ def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:
     )
 
 
-def _judged(drafts: Sequence[Draft], view: View, options: SpotOptions) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
+def _judged(drafts: Iterable[Draft], view: View, options: SpotOptions) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
     """Cues and suggestions, each in order of time."""
     cues: list[Cue] = []
     suggestions: list[Cue] = []
