@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import opentimelineio as otio
 
-from immersivaudio.engine import bwf, dialects_out, media, otio_out, report, sheets
+from immersivaudio.engine import bwf, dialects_out, media, notes_out, otio_out, report, sheets
+from immersivaudio.engine import takes as take_files
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.desk import BLOCK_SAMPLES
@@ -110,6 +111,9 @@ def _files(job: _Job) -> Iterator[Made]:
     if job.wants("report"):
         yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
 
+    yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
+    named = _takes(job)
+    yield from (Made(path.name, "take", path, stem) for path, stem in named.values())
 
 def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
     path = job.path(ending)
