@@ -19,6 +19,7 @@ from immersivaudio.engine import (
     mixing,
     original,
     performing,
+    room,
     sounds,
     spotting,
     watching,
@@ -74,7 +75,7 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     emit(Spotted(sheet))
     if request.goal is Goal.SPOT:
         return Outcome(sheet, (), job.all_warnings())
-    takes = job.perform(sheet)
+    takes = job.perform(room.with_room(sheet) if job.keeps(sound, hearing) else sheet)
     mixed = job.mix(sheet, takes, sound, hearing)
     made = job.deliver(edit, timeline, sheet, takes, mixed)
     return Outcome(sheet, made, job.all_warnings())
@@ -186,6 +187,11 @@ class _Job:
         kept = tuple(cue for cue in inside if cue is not None)
         return replace(sheet, cues=kept, duration_s=edit.duration_s, rate=edit.rate)
 
+    def keeps(self, sound: Path | None, heard: tuple[Sighting, ...]) -> bool:
+        """Whether the original sound is heard in the mix."""
+        wish = self.request.delivery
+        return sound is not None and wish.mix < 1 and _keeps(wish.original, heard)
+
     def perform(self, sheet: CueSheet) -> dict[str, Take]:
         report = self.stage("perform")
         cues = sheet.sounding()
@@ -214,8 +220,7 @@ class _Job:
     ) -> mixing.MixResult:
         report = self.stage("mix")
         wish = self.request.delivery
-        keep = sound is not None and wish.mix < 1 and _keeps(wish.original, heard)
-        options = mixing.MixOptions(wish.loudness, wish.mix, keep)
+        options = mixing.MixOptions(wish.loudness, wish.mix, self.keeps(sound, heard))
         folder = self.workspace.scratch / "mix"
         folder.mkdir(parents=True, exist_ok=True)
         booth = mixing.Booth(folder, self.workspace.cache, self.cancelled, lambda done: report(done, ""))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -11,7 +11,8 @@ from immersivaudio.engine import composing
 from immersivaudio.engine.composing.player import played
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Licence
 from immersivaudio.engine.errors import CancelledError, RequestError
-from immersivaudio.engine.performers import Block, Brief
+from immersivaudio.engine.performers import Block, Brief, Choice
+from immersivaudio.engine.room import QUIET, quiet_s
 from immersivaudio.engine.sounds import BY_ID
 
 
@@ -33,6 +34,10 @@ class Music:
     def setup(self) -> None:
         """Nothing to load."""
 
+    def choose(self, cue: Cue, rights: str, cancelled: Callable[[], bool]) -> Choice | None:
+        """Where it leaves room for speech is part of the performance; see :class:`Chooser`."""
+        return Choice(self.licence(), {QUIET: cue.params[QUIET]} if QUIET in cue.params else {})
+
     def perform(self, brief: Brief) -> Iterator[Block]:
         """See :meth:`Performer.perform`; blocks of half a second."""
         if not self.fitness(brief.cue):
@@ -50,7 +55,7 @@ def score_of(cue: Cue, samples: int) -> composing.Score:
     """What is composed for ``cue`` when it lasts ``samples`` samples at 48 kHz: for its MIDI, say."""
     hits_s = [float(moment - cue.span.start_s) for moment in cue.sync_s]
     energy, warmth = (_knob(cue, name) for name in ("energy", "warmth"))
-    return composing.compose(samples / SAMPLE_RATE_HZ, hits_s, energy, warmth, cue.seed)
+    return composing.compose(samples / SAMPLE_RATE_HZ, hits_s, energy, warmth, cue.seed, quiet_s(cue))
 
 
 def _knob(cue: Cue, name: str) -> float:
