@@ -12,7 +12,7 @@ import pytest
 from immersivaudio.engine import conform
 from immersivaudio.engine.cue import Edit, Span
 from immersivaudio.engine.errors import TimelineError
-from immersivaudio.engine.importers.timecode import Timecode
+from immersivaudio.engine.timecode import Timecode
 from immersivaudio.engine.media import AudioStream, Probe, VideoStream
 
 LONG = Fraction(10_000)

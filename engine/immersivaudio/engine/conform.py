@@ -23,8 +23,8 @@ from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.importers.exact import snap as snap
 from immersivaudio.engine.importers.flatten import Flattener
 from immersivaudio.engine.importers.sources import Library, Placer, Prober, per_channel
-from immersivaudio.engine.importers.timecode import Timecode
 from immersivaudio.engine.importers.warnings import Grumbles
+from immersivaudio.engine.timecode import Timecode
 
 LONGEST_S = 24 * 3600
 TIMELINE_ENDINGS = importers.ENDINGS

@@ -166,16 +166,25 @@ def _users(edit: Edit, clips: list[Clip], names: Sequence[str], shelf: _Shelf, g
     kind = clips[0].kind if clips else ""
     for number in range(max([clip.track for clip in clips], default=-1) + 1):
         name = names[number] if number < len(names) and names[number] else f"{kind.title()} {number + 1}"
-        own = [_piece(clip, edit, shelf, grumbles) for clip in clips if clip.track == number]
+        here = [clip for clip in clips if clip.track == number and not _is_nothing(clip, grumbles)]
+        own = [_piece(clip, edit, shelf, grumbles) for clip in here]
         for index, pieces in enumerate(_split(sorted(own, key=lambda piece: (piece.start, piece.end)))):
             yield Row(kind, name if not index else f"{name} ({index + 1})", tuple(pieces))
+
+
+def _is_nothing(clip: Clip, grumbles: Grumbles) -> bool:
+    """Sound without a file: silence, which documents have no clip for."""
+    nothing = clip.kind == "audio" and not clip.url and clip.media is None
+    if nothing:
+        grumbles.add("Sound clips that name no file are left out: {clips}.", clip.name)
+    return nothing
 
 
 def _piece(clip: Clip, edit: Edit, shelf: _Shelf, grumbles: Grumbles) -> Piece:
     start, end = clip.record.start_s * edit.rate, clip.record.end_s * edit.rate
     if any(abs(edge - round(edge)) > _ON_FRAME for edge in (start, end)):
         grumbles.add("Clips that begin or end between frames are moved to whole frames: {clips}.", clip.name)
-    if not clip.url and clip.media is None:
+    if not clip.url and clip.media is None and clip.kind == "video":
         grumbles.add("Titles and generators come as empty clips of their length: {clips}.", clip.name)
     media = shelf.media(clip)
     return Piece(
@@ -219,7 +228,7 @@ def _lane(track: otio.schema.Track, edit: Edit, laid: otio.schema.Timeline) -> R
 
 
 def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lead: int) -> Piece:
-    start = round(track.range_of_child(clip).start_time.value) + lead
+    start = round(track.range_of_child(clip).start_time.value) - lead
     frames = round(clip.source_range.duration.value)
     told: Mapping[str, Any] = next(
         (effect.metadata[NAMESPACE] for effect in clip.effects if effect.effect_name == GAIN), {}
@@ -247,10 +256,10 @@ def gentle(keys: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
     difference whether an editor draws its lines in decibels or in amplitude."""
     made = list(keys[:1])
     for (start, from_db), (end, to_db) in itertools.pairwise(keys):
-        steps = min(end - start, max(1, -(-abs(to_db - from_db) // _STEEPEST_DB)))
-        for step in range(1, int(steps) + 1):
-            frame = start + round((end - start) * step / steps)
-            made.append((frame, from_db + (to_db - from_db) * (frame - start) / (end - start)))
+        slope = (to_db - from_db) / (end - start)
+        stride = max(1, int(_STEEPEST_DB / abs(slope))) if slope else end - start
+        made += [(frame, from_db + slope * (frame - start)) for frame in range(start + stride, end, stride)]
+        made.append((end, to_db))
     return tuple(made)
 
 

@@ -17,9 +17,10 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from immersivaudio.engine import timecode
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, gentle, length_frames
-from immersivaudio.engine.importers.timecode import drops
+from immersivaudio.engine.timecode import drops
 
 _LOUDEST = 3.98109
 _EXPLODED = {"totalExplodedTrackCount": "2", "premiereTrackType": "Stereo"}
@@ -137,15 +138,24 @@ class _Writer:
         made.append(rate(own))
         if piece.media.length_s is not None:
             put(made, {"duration": round(piece.media.length_s * own)})
-        media = SubElement(made, "media")
-        if piece.media.size[0]:
-            width, height = piece.media.size
-            put(SubElement(SubElement(media, "video"), "samplecharacteristics"), {"width": width, "height": height})
-        if piece.media.channels:
-            audio = SubElement(media, "audio")
-            put(SubElement(audio, "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
-            put(audio, {"channelcount": piece.media.channels})
+        made.append(self._streams(piece))
         return made
+
+    def _streams(self, piece: Piece) -> Element:
+        """What a file holds; of one that could not be read, what its clips ask of it."""
+        known, made = piece.media.length_s is not None, Element("media")
+        if piece.media.size[0] or (not known and self._used(piece, "video")):
+            video, (width, height) = SubElement(made, "video"), piece.media.size
+            if width:
+                put(SubElement(video, "samplecharacteristics"), {"width": width, "height": height})
+        if piece.media.channels or (not known and self._used(piece, "audio")):
+            audio = SubElement(made, "audio")
+            put(SubElement(audio, "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
+            put(audio, {"channelcount": piece.media.channels or 2})
+        return made
+
+    def _used(self, piece: Piece, kind: str) -> bool:
+        return any(other.media.url == piece.media.url for row in self.sheet.of(kind) for other in row.pieces)
 
     def _dissolve(self, start: int, end: int, kind: str) -> Element:
         made = put(Element("transitionitem"), {"start": start, "end": end, "alignment": "center"})
@@ -161,7 +171,14 @@ class _Writer:
         made = Element("timecode")
         made.append(rate(self.sheet.rate))
         drop = self.sheet.drop_frame and drops(self.sheet.rate)
-        return put(made, {"frame": frame, "displayformat": "DF" if drop else "NDF"})
+        return put(
+            made,
+            {
+                "string": timecode.text(frame, self.sheet.rate, drop),
+                "frame": frame,
+                "displayformat": "DF" if drop else "NDF",
+            },
+        )
 
 
 def rate(exact: Fraction) -> Element:

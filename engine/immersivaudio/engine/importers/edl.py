@@ -20,8 +20,8 @@ from immersivaudio.engine.errors import TimelineError
 from immersivaudio.engine.importers import lanes
 from immersivaudio.engine.importers.exact import snap
 from immersivaudio.engine.importers.lanes import Budget, Piece, Source
-from immersivaudio.engine.importers.timecode import Timecode, drops
 from immersivaudio.engine.importers.warnings import Grumbles
+from immersivaudio.engine.timecode import Timecode, drops
 
 _CODE = r"(\d{1,2}[:;.,]\d\d[:;.,]\d\d[:;.,]\d{2,3})"
 _EVENT = re.compile(

@@ -16,6 +16,8 @@ _NTSC_TOLERANCE = Fraction(26, 100_000)
 _NTSC_FASTEST = 1000
 _RATE_LIMIT = 10**13
 _GRAIN = 10_000_000
+SPEED_GRAIN = 1_000_000
+"""The largest denominator of a speed that an editor wrote as a decimal: many digits must not make times endless."""
 
 
 @functools.lru_cache(maxsize=4096)

@@ -14,14 +14,13 @@ from immersivaudio.engine.cue import Span
 from immersivaudio.engine.errors import TimelineError
 from immersivaudio.engine.importers import dialects
 from immersivaudio.engine.importers.events import Event, Place, frozen, played, window_of
-from immersivaudio.engine.importers.exact import seconds
+from immersivaudio.engine.importers.exact import SPEED_GRAIN, seconds
 from immersivaudio.engine.importers.warnings import Grumbles
 
 CLIPS_AT_MOST = 50_000
 _ITEMS_AT_MOST = 400_000
 _DEPTH_AT_MOST = 60
 _FASTEST = 10_000
-_SPEED_GRAIN = 1_000_000
 _ZERO = Fraction(0)
 _SHRINK = "Export the timeline in parts."
 LengthOf = Callable[[otio.schema.Clip], Fraction | None]
@@ -232,7 +231,7 @@ class Flattener:
             scalar = effect.time_scalar if isinstance(effect, otio.schema.LinearTimeWarp) else math.nan
             if math.isfinite(scalar) and abs(scalar) <= _FASTEST:
                 exact = dialects.fraction(dialects.ours(effect).get("speed"))
-                speed *= Fraction(scalar).limit_denominator(_SPEED_GRAIN) if exact is None else exact
+                speed *= Fraction(scalar).limit_denominator(SPEED_GRAIN) if exact is None else exact
             elif not quiet:
                 name = effect.effect_name or effect.name or type(effect).__name__
                 self.grumbles.add(f"The speed change “{name}” cannot be followed; plays as shot: {{clips}}.", item.name)

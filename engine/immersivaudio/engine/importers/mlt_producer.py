@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element
 
+from immersivaudio.engine.importers.exact import SPEED_GRAIN
 from immersivaudio.engine.importers.lanes import Generated, Source
 from immersivaudio.engine.importers.warnings import Grumbles
 
@@ -88,6 +89,7 @@ def speed_of(told: Mapping[str, str], name: str, grumbles: Grumbles) -> Fraction
     if not stated and service == "framebuffer" and (match := _SLOWED.fullmatch(resource)):
         stated = match[2]
     try:
-        return Fraction(stated) if stated and Fraction(stated) else Fraction(1)
+        speed = Fraction(stated).limit_denominator(SPEED_GRAIN) if stated else Fraction(1)
+        return speed or Fraction(1)
     except ValueError:
         return Fraction(1)

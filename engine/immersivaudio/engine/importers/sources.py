@@ -18,9 +18,9 @@ from immersivaudio.engine.errors import AccessError, EngineError
 from immersivaudio.engine.importers import dialects
 from immersivaudio.engine.importers.events import Event
 from immersivaudio.engine.importers.exact import seconds, snap
-from immersivaudio.engine.importers.timecode import Timecode
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.media import Probe
+from immersivaudio.engine.timecode import Timecode
 
 Prober = Callable[[Path], Probe]
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")

@@ -19,7 +19,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine.errors import TimelineError
 from immersivaudio.engine.importers import lanes
-from immersivaudio.engine.importers.exact import range_of
+from immersivaudio.engine.importers.exact import SPEED_GRAIN, range_of
 from immersivaudio.engine.importers.lanes import Budget, Generated, Piece, Source
 from immersivaudio.engine.importers.markup import number, parse, text
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -250,7 +250,7 @@ def _speed(item: Element, grumbles: Grumbles) -> Fraction:
         if values.get("variablespeed", "0") not in ("0", "FALSE", ""):
             grumbles.add("A varying speed is played at its mean: {clips}.", text(item, "name"))
         try:
-            speed = Fraction(values.get("speed", "100") or "100") / 100
+            speed = (Fraction(values.get("speed", "100") or "100") / 100).limit_denominator(SPEED_GRAIN)
         except ValueError:
             return Fraction(1)
         return -speed if values.get("reverse", "FALSE").upper() == "TRUE" and speed > 0 else speed

@@ -52,6 +52,22 @@ class Timecode:
         return self.count(rate, drop) / rate
 
 
+def text(frames: int, rate: Fraction, drop: bool = False) -> str:
+    """The timecode of a frame counted since midnight: ``HH:MM:SS:FF``, with ``;`` before the frames where ``drop`` is
+    true and the rate knows it. Past midnight it begins anew; before it, a minus stands in front."""
+    nominal = -(-rate.numerator // rate.denominator)
+    drop = drop and drops(rate)
+    sign, frames = ("-", -frames) if frames < 0 else ("", frames)
+    skipped = nominal // 15 if drop else 0
+    a_minute, ten_minutes = 60 * nominal - skipped, 600 * nominal - 9 * skipped
+    tens, rest = divmod(frames % (144 * ten_minutes), ten_minutes)
+    # The first minute of ten drops nothing; each of the others begins with the numbers that it lacks.
+    number = tens * 600 * nominal + rest + skipped * max(0, (rest - skipped) // a_minute)
+    seconds, frame = divmod(number, nominal)
+    mark = ";" if drop else ":"
+    return f"{sign}{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{frame:02}"
+
+
 def drops(rate: Fraction) -> bool:
     """Whether drop-frame timecode exists at ``rate``: 29.97, 59.94, 119.88."""
     return rate.denominator == 1001 and round(rate) % 30 == 0
