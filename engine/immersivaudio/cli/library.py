@@ -151,6 +151,34 @@ def remove(name: str) -> None:
     click.echo(f"{name} is forgotten; its files were not touched")
 
 
+def named(wish: str, *, local: bool) -> str:
+    """The library that ``--library`` means, by the name that the engine knows: a folder is indexed, or its index brought
+    up to date, first.
+
+    Raises:
+        RequestError: a folder, for an engine on another machine.
+    """
+    folder = Path(wish).expanduser()
+    if wish == "off" or not folder.is_dir():
+        return wish
+    if not local:
+        raise RequestError(
+            "The engine on another machine does not see that folder.",
+            "Run `immersivaudio library add` there and give the library's name.",
+        )
+    from immersivaudio.engine.cue import Licence
+    from immersivaudio.engine.library import walking
+    from immersivaudio.engine.library.index import Index
+    from immersivaudio.engine.library.records import NOT_STATED
+
+    real = folder.resolve()
+    with Index(write=True) as index, _stoppable() as stopped:
+        known = next((one for one in index.folders() if one.path == real), None)
+        found = known or index.put_folder(_free_name(index, real), real, Licence(NOT_STATED, True))
+        walking.walk(index, found, stopped, lambda *_: None)
+        return found.name
+
+
 def _walk(index: Any, folder: Any) -> None:
     from immersivaudio.engine.library import walking
 

@@ -13,7 +13,7 @@ _COMMANDS = {
     "score": ("score", "score", "Give a video or a timeline the sound that it lacks."),
     "spot": ("score", "spot", "Write the cue sheet only: what should be heard, when and why."),
     "watch": ("modules", "watch", "Only watch: print what is seen and heard in a video."),
-    "perform": ("modules", "perform", "Only perform: one named sound, or a cue sheet, as WAV files."),
+    "perform": ("perform", "perform", "Only perform: one named sound, or a cue sheet, as WAV files."),
     "mix": ("modules", "mix", "Only mix: performed cues to stems and a bounce."),
     "deliver": ("modules", "deliver", "Only deliver: lay a finished mix under a picture."),
     "sounds": ("modules", "sounds", "List every sound that a cue may ask for."),

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Each module alone: ``watch``, ``perform``, ``mix``, ``deliver`` and ``sounds``, without an engine running.
+"""Each module alone: ``watch``, ``mix``, ``deliver`` and ``sounds``, without an engine running; ``perform`` has a file
+of its own.
 
-Their files: a cue sheet (``immersivaudio spot -o``), a folder of takes (``perform``: one float32 WAV a cue, named
-``<cue id>.wav``, and ``takes.json``), a folder of stems (``mix``: one WAV a lane and ``bounce.wav``).
+Their files: a cue sheet (``immersivaudio spot -o``), a folder of takes (``perform``: float32 WAVs and ``takes.json``), a
+folder of stems (``mix``: one WAV a lane and ``bounce.wav``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import click
 
 from immersivaudio.cli.outputs import spare
-from immersivaudio.engine.errors import OutputError, RequestError
+from immersivaudio.engine.errors import OutputError
 
 
 def _never() -> bool:
@@ -93,68 +94,6 @@ def _row(sighting: Any) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("what")
-@click.option(
-    "-o", "--out", type=click.Path(path_type=Path), required=True, help="A WAV for one sound, a folder for a sheet."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(0.1, 3600), default=5.0, show_default=True, help="How long, for one sound."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, help="Another seed, another performance.")
-@click.option(
-    "-p", "--param", "params", multiple=True, metavar="NAME=VALUE", help="A knob of the sound; may be given again."
-)
-@click.option("--rights", type=click.Choice(("commercial", "any")), default="commercial", show_default=True)
-@click.option("--overwrite", is_flag=True, help="Replace what is there.")
-def perform(
-    what: str, out: Path, seconds: float, seed: int, params: tuple[str, ...], rights: str, overwrite: bool
-) -> None:
-    """Perform WHAT: a sound out of `immersivaudio sounds` to a WAV, or the cues of a sheet (.json) to a folder."""
-    from immersivaudio.cli.engines import home
-    from immersivaudio.engine import performing
-
-    _free(out, overwrite)
-    cues = _sheet(Path(what)).sounding() if what.endswith(".json") else (_cue(what, seconds, seed, params),)
-    done = performing.perform(cues, performing.Performers.load(), home() / "cache", rights, _never, lambda *_: None)
-    if not what.endswith(".json"):
-        (take,) = done.takes.values()
-        _put(Path(take.path), out)
-        return
-    out.mkdir(parents=True, exist_ok=True)
-    for take in done.takes.values():
-        _put(Path(take.path), out / f"{take.cue_id}.wav")
-    (out / "takes.json").write_text(json.dumps([asdict(take) for take in done.takes.values()], indent=1))
-    click.echo(f"{len(done.takes)} takes in {out}, {done.reused} of them known already")
-
-
-def _cue(name: str, seconds: float, seed: int, params: tuple[str, ...]) -> Any:
-    from immersivaudio.engine.cue import Cue, Span, tidy
-    from immersivaudio.engine.sounds import BY_ID, Motion
-
-    if name not in BY_ID:
-        raise RequestError(f"No sound is called {name!r}.", "Choose one out of `immersivaudio sounds`.")
-    knobs: dict[str, float | str] = {}
-    for text in params:
-        key, _, value = text.partition("=")
-        if key not in BY_ID[name].knobs or not _is_number(value):
-            raise RequestError(
-                f"{text!r} is no knob of {name}.",
-                f"Its knobs: {', '.join(BY_ID[name].knobs)}; e.g. -p {next(iter(BY_ID[name].knobs))}=0.5.",
-            )
-        knobs[key] = float(value)
-    sync = (tidy(Fraction(1, 20)),) if BY_ID[name].motion is Motion.STRUCK else ()
-    return Cue("one", BY_ID[name].stem, Span(Fraction(0), tidy(seconds)), name, sync_s=sync, params=knobs, seed=seed)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-@click.command()
 @click.argument("sheet", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("takes", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="The folder for stems and bounce.")
@@ -181,9 +120,10 @@ def mix(
     rows = json.loads((takes / "takes.json").read_text())
     held = {
         row["cue_id"]: Take(
-            **{**row, "licence": Licence(**row["licence"]), "path": str(takes / f"{row['cue_id']}.wav"), "notes": ()}
+            **{**row, "licence": Licence(**row["licence"]), "path": str(takes / Path(row["path"]).name), "notes": ()}
         )
         for row in rows
+        if row.pop("number") == 1
     }
     laid = _laid(original, wanted.duration_s, out) if original is not None else None
     options = mixing.MixOptions(loudness, balance, laid is not None)

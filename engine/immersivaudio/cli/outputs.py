@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +19,8 @@ _VIDEO = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mt
 _SOUND = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aiff"))
 _TIMELINES = frozenset(ending for endings in DIALECTS.values() for ending in endings)
 _CUES = ".cues.json"
+_MANIFEST = ".manifest.json"
+_TAKES = "takes"
 _LANES = ("dialogue", "ambience", "foley", "effects", "music")
 
 
@@ -180,6 +183,8 @@ class Landing:
     def _final(self, name: str, kind: str) -> Path:
         goal = self._goal
         wanted = {"audio": "mix", "otio": goal.timeline_kind}.get(goal.kind, goal.kind)
+        if kind == "take":
+            return goal.beside / _TAKES / Path(name).name
         return goal.main if kind == wanted and goal.kind != "stems" else goal.beside / name
 
     def _swap(self, final: Mapping[str, Path]) -> None:
@@ -188,8 +193,8 @@ class Landing:
         aside.mkdir()
         moved: list[tuple[Path, Path]] = []
         try:
-            if any(path.parent == self._goal.beside for path in final.values()):
-                self._goal.beside.mkdir(exist_ok=True)
+            for folder in sorted({path.parent for path in final.values()} - {self._goal.main.parent}):
+                folder.mkdir(exist_ok=True)
             for path in {*final.values(), *self._stale(final)}:
                 if path.exists():
                     moved.append((aside / str(len(moved)), path))
@@ -201,15 +206,26 @@ class Landing:
             for now, before in reversed(moved):
                 if now.exists():
                     now.replace(before)
-            with contextlib.suppress(OSError):
-                self._goal.beside.rmdir()
+            for folder in (self._goal.beside / _TAKES, self._goal.beside):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
             raise
 
     def _stale(self, final: Mapping[str, Path]) -> Iterator[Path]:
-        """Lanes of an earlier call on the same source, which this one did not make. Nothing else is ever removed."""
+        """Lanes and takes of an earlier call on the same source, which this one did not make. Nothing else is ever
+        removed."""
         for name in final:
             if name.endswith(_CUES):
                 yield from (self._goal.beside / f"{name.removesuffix(_CUES)}.{stem}.wav" for stem in _LANES)
+            if name.endswith(_MANIFEST):
+                yield from (self._goal.beside / _TAKES / file for file in _takes_of(self._goal.beside / name))
+
+
+def _takes_of(manifest: Path) -> Iterator[str]:
+    """The take files that an earlier call's manifest names."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        for cue in json.loads(manifest.read_text("utf-8"))["cues"]:
+            yield from (Path(take["file"]).name for take in cue.get("takes", ()))
 
 
 def _point_at(timeline: Path, final: Mapping[str, Path]) -> None:

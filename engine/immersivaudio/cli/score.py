@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from immersivaudio.cli.library import named as library_named
 from immersivaudio.cli.outputs import KINDS, Form, Landing, Plan, free, plan, spare
 from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, OutputError, RequestError
 from immersivaudio.engine.request import DIALECTS
@@ -40,6 +41,7 @@ class Wish:
     quiet: bool = False
     example: Path | None = None
     example_licence: str = ""
+    library: str = ""
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
@@ -57,6 +59,8 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
                      help="A clip or sound to sound like: its blows on what is struck, or its going on as the place."),
         click.option("--example-licence", default="", metavar="WORDS",
                      help="What the example's owner allows, e.g. CC-BY-4.0; without it, it is your own."),
+        click.option("--library", default="", metavar="FOLDER|NAME|off",
+                     help="Your own sounds to perform from: a folder (indexed now), a library's name, or none of them."),
         click.option("--engine", default="", metavar="HOST:PORT", envvar="IMMERSIVAUDIO_ENGINE",
                      help="A running engine; without it one is started for this call."),
         click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="The running engine's token."),
@@ -84,6 +88,9 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
               help="0 only the original, 1 only the generated, 0.5 both at their own level.")  # fmt: skip
 @click.option("--original", type=click.Choice(("auto", "keep", "replace")), default="auto", show_default=True,
               help="The sound that is there: auto replaces it when it is silent or bad.")  # fmt: skip
+@click.option("--takes", type=click.IntRange(1, 20), default=1, show_default=True,
+              help="Different takes of each cue; the first is in the mix, all lie in a folder takes.")  # fmt: skip
+@click.option("--takes-of", multiple=True, metavar="CUE", help="Only of this cue; may be given again.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @_shared
 def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, **rest: Any) -> None:
@@ -93,7 +100,9 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     track a stem. What was heard and why, the stems, the manifest of licences and a page to look at lie beside it, in a
     folder that ends in .files.
     """
-    delivery = {name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original")}
+    delivery = {
+        name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of")
+    }
     form = Form(delivery["container"], rest.pop("dialect") or "")
     goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), form)
     wish = Wish(**rest)
@@ -197,6 +206,8 @@ def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
     spec.delivery.mix = delivery["mix"]
     spec.delivery.original = delivery["original"]
     spec.delivery.dialect = goal.dialect
+    spec.delivery.takes = delivery["takes"]
+    spec.delivery.takes_of.extend(delivery["takes_of"])
 
 
 @contextlib.contextmanager
@@ -243,6 +254,10 @@ class _Session:
             spec.example.name, spec.example.licence = wish.example.name, wish.example_licence
         spec.effect.effect_id = "soundtrack"
         _fill_params(spec.effect.params, wish)
+        if wish.library:
+            spec.effect.params["library"].text = library_named(
+                wish.library, local=not wish.engine or _is_local(wish.engine)
+            )
         return spec
 
     def _refer(self, place: Any, path: Path) -> None:
@@ -287,11 +302,10 @@ class _Session:
             self.bar.warn(event.warning)
 
     def fetch(self, result: Any, goal: Plan) -> dict[str, Path]:
-        wanted = [made for made in result.artefacts if made.kind != "take"]
         with Landing(goal) as landing:
-            for made in wanted:
+            for made in result.artefacts:
                 self.client.download(made.digest, landing.folder / made.name)
-            return landing.place((made.name, made.kind) for made in wanted)
+            return landing.place((made.name, made.kind) for made in result.artefacts)
 
 
 def _result(job: Any) -> Any:

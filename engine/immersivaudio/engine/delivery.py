@@ -8,9 +8,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import opentimelineio as otio
@@ -22,7 +23,7 @@ from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take,
 from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError, OutputError
 from immersivaudio.engine.importers.warnings import Grumbles
-from immersivaudio.engine.manifest import manifest, summary, to_text
+from immersivaudio.engine.manifest import add_takes, manifest, summary, to_text
 from immersivaudio.engine.mixing import MixResult, StemFile
 from immersivaudio.engine.request import DIALECTS, GENERIC, DeliveryWish, Made
 from immersivaudio.engine.riding import Ride, rides
@@ -47,6 +48,7 @@ class _Job:
     final: Path | None
     cancelled: Callable[[], bool]
     warn: Callable[[str], None]
+    more: Mapping[str, Sequence[Take]]
 
     def path(self, ending: str) -> Path:
         return self.folder / f"{self.name}.{ending}"
@@ -69,11 +71,13 @@ def deliver(
     name: str = "",
     final_folder: Path | None = None,
     warn: Callable[[str], None] = lambda sentence: None,
+    more: Mapping[str, Sequence[Take]] = MappingProxyType({}),
 ) -> tuple[Made, ...]:
     """Make what ``wish.outputs`` asks for in ``folder``; the cue sheet and the manifest always.
 
     ``source`` is the video to lay the mix under, for a job on a single file. The lanes of the timeline lead into
     ``final_folder``; without one they name their files alone, for whoever puts the files in their place to complete. ``warn`` hears what a dialect could not say, one sentence each.
+    ``more`` are all takes of a cue by its id, the one in the mix first; each becomes a file.
 
     Raises:
         OutputError: it cannot be written, for want of space for example. MediaError: the container or codec does not
@@ -81,8 +85,9 @@ def deliver(
     """
     final = None if final_folder is None else final_folder.absolute()
     job = _Job(
-        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled, warn
-    )
+        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled, warn,
+        more,
+    )  # fmt: skip
     return tuple(_files(job))
 
 
@@ -106,14 +111,28 @@ def _files(job: _Job) -> Iterator[Made]:
     if job.wants("video") and job.source is not None:
         yield _video(job, job.source)
     yield _text(job, "cues", "cues.json", sheets.to_json(job.sheet))
+    yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
+    named = _takes(job)
+    yield from (Made(path.name, "take", path, stem) for path, stem in named.values())
     rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
+    add_takes(rows, job.more, {key: path.name for key, (path, _) in named.items()})
     yield _text(job, "manifest", "manifest.json", to_text(rows))
     if job.wants("report"):
         yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
 
-    yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
-    named = _takes(job)
-    yield from (Made(path.name, "take", path, stem) for path, stem in named.values())
+
+def _takes(job: _Job) -> dict[tuple[str, int], tuple[Path, Stem]]:
+    """Every take of the cues that have more than one, as a file of its own: by cue and number, with its lane."""
+    edit, made = job.edit, dict[tuple[str, int], tuple[Path, Stem]]()
+    setting = take_files.Setting(edit.name, edit.rate, edit.start_timecode_s, edit.drop_frame)
+    for place, cue in enumerate(job.sheet.sounding(), 1):
+        for number, take in enumerate(job.more.get(cue.id, ()), 1):
+            if job.cancelled():
+                raise CancelledError("The delivery was stopped.")
+            recipe = take_files.recipe(cue, take, setting, number, place)
+            made[cue.id, number] = take_files.write(Path(take.path), recipe, job.folder / recipe.file_name), cue.stem
+    return made
+
 
 def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
     path = job.path(ending)
@@ -149,6 +168,7 @@ def _stem(job: _Job, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {stem.value}"
     cues = [cue for cue in job.sheet.sounding() if cue.stem is stem]
     ixml = {"STEM": stem.value, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
+    ixml |= take_files.stem_notes(stem.value, job.edit.name)
     _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db, ride)
     return Made(path.name, "stem", path, stem)
 

@@ -178,7 +178,15 @@ _EXAMPLE = (
     ),
 )
 
-_HOUSE = (_DESCRIPTION, _DENSITY, LOUDNESS, _MIX, _ORIGINAL, _RIGHTS, _SEED)
+_LIBRARY = Param(
+    "library",
+    Kind.STRING,
+    "Library",
+    "Which of the engine's sound libraries may perform: empty for all of them, off for none, or one library's name.",
+    "",
+)
+
+_HOUSE = (_DESCRIPTION, _DENSITY, LOUDNESS, _MIX, _ORIGINAL, _RIGHTS, _LIBRARY, _SEED)
 
 
 EFFECTS: tuple[Effect, ...] = (
@@ -216,7 +224,7 @@ EFFECTS: tuple[Effect, ...] = (
         "Sound effect",
         "One sound of the vocabulary, for as long as you say; needs no picture.",
         (Use.GENERATOR,),
-        (_SOUND, _PROMPT, _DURATION, LOUDNESS, _RIGHTS, _SEED),
+        (_SOUND, _PROMPT, _DURATION, LOUDNESS, _RIGHTS, _LIBRARY, _SEED),
     ),
 )
 BY_ID = {effect.id: effect for effect in EFFECTS}

@@ -45,6 +45,26 @@ def manifest(
     }
 
 
+def add_takes(rows: dict[str, Any], more: Mapping[str, Sequence[Take]], files: Mapping[tuple[str, int], str]) -> None:
+    """Tell of every cue that has more than one take which there are, and in which file each lies."""
+    for row in rows["cues"]:
+        if found := more.get(row["cue"]):
+            row["takes"] = [_take_row(take, number, files) for number, take in enumerate(found, 1)]
+
+
+def _take_row(take: Take, number: int, files: Mapping[tuple[str, int], str]) -> dict[str, Any]:
+    return {
+        "number": number,
+        "file": files[take.cue_id, number],
+        "performer": take.performer,
+        "seed": take.seed,
+        "take": take.key,
+        "params": dict(take.pins),
+        "licence": _licence_row(take.licence),
+        "notes": list(take.notes),
+    }
+
+
 def strictest(licences: Iterable[Licence]) -> Licence | None:
     """The licence that binds the whole: no commercial use before attribution before none; None without any."""
     ranked = sorted(set(licences), key=lambda licence: (licence.commercial_use, not licence.attribution, licence.name))
@@ -101,6 +121,7 @@ def _cue_row(cue: Cue, take: Take) -> dict[str, Any]:
         "performer": take.performer,
         "performer_version": take.performer_version,
         "seed": take.seed,
+        "params": {**cue.params, **take.pins},
         "take": take.key,
         "licence": _licence_row(take.licence),
         **({"example": _example_row(cue.example)} if cue.example is not None else {}),

@@ -106,6 +106,8 @@ def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> De
         mix=mix,
         original=delivery.original or str(params.get("original", plain.original)),
         dialect=delivery.dialect or plain.dialect,
+        takes=delivery.takes or plain.takes,
+        takes_of=tuple(delivery.takes_of),
     )
 
 

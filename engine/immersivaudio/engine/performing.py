@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from immersivaudio.engine import __version__, gate, plugins, sounds
-from immersivaudio.engine.cue import Cue, Licence, Take, content_key, samples_at
+from immersivaudio.engine.cue import HINTS, Cue, Licence, Take, content_key, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
 
@@ -90,7 +90,7 @@ def perform(
         if cancelled():
             raise CancelledError("Cancelled.")
         report(done / whole, f"{cue.sound} ({len(takes) + 1} of {len(cues)})")
-        take, fresh, said = _one(cue, _Run(performers, cache, rights, cancelled))
+        take, fresh, said = one(cue, Run(performers, cache, rights, cancelled))
         takes[cue.id] = take
         warnings += said
         reused += not fresh
@@ -100,7 +100,7 @@ def perform(
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """Who performs, where takes are kept, what licences are allowed, and whether to go on."""
 
     performers: Performers
@@ -109,7 +109,8 @@ class _Run:
     cancelled: Cancelled
 
 
-def _one(cue: Cue, run: _Run) -> tuple[Take, bool, list[str]]:
+def one(cue: Cue, run: Run) -> tuple[Take, bool, list[str]]:
+    """One cue: its take, whether it was performed now, and what was not as wished. Errors as of :func:`perform`."""
     candidates = run.performers.candidates(cue, run.rights)
     if not candidates:
         raise _nobody(cue, run.performers, run.rights)
@@ -135,7 +136,7 @@ def _one(cue: Cue, run: _Run) -> tuple[Take, bool, list[str]]:
     )
 
 
-def _choice(performer: Performer, cue: Cue, run: _Run) -> Choice | None:
+def _choice(performer: Performer, cue: Cue, run: Run) -> Choice | None:
     """What ``performer`` would make of the cue; of one that has nothing to choose from, what it always makes."""
     if not isinstance(performer, Chooser):
         return Choice(performer.licence(), {})
@@ -164,11 +165,12 @@ def _nobody(cue: Cue, performers: Performers, rights: str) -> UnavailableError:
 def take_key(cue: Cue, performer: Performer) -> str:
     """The name of a take by content: where a cue lies, and how loud it is mixed, do not matter."""
     synced = [samples_at(sync_s - cue.span.start_s) for sync_s in cue.sync_s]
-    parts = (cue.sound, cue.prompt, dict(cue.params), samples_at(cue.span.duration_s), synced, cue.seed)
+    params = {name: value for name, value in cue.params.items() if name not in HINTS}
+    parts = (cue.sound, cue.prompt, params, samples_at(cue.span.duration_s), synced, cue.seed)
     return content_key("take", __version__, performer.name, performer.version, *parts)
 
 
-def _cached(cue: Cue, performer: Performer, choice: Choice, run: _Run, *, lenient: bool) -> tuple[Take, bool]:
+def _cached(cue: Cue, performer: Performer, choice: Choice, run: Run, *, lenient: bool) -> tuple[Take, bool]:
     cue = choice.pinned(cue)
     key = take_key(cue, performer)
     folder = run.cache / "takes" / key[:2]

@@ -200,7 +200,7 @@ class _Job:
                 "The cue sheet holds nothing to be heard, so there is no sound to give back.",
                 "Add a cue, unmute one, or describe the place with --describe.",
             )
-        cues = _out_of(str(self.request.params.get("library", "")), cues)
+        cues = _out_of(str(self.request.params.get("library", "")), cues, self.request.params.get("seed", 0))
         wish, rights = self.request.delivery, str(self.request.params.get("rights", "commercial"))
 
         def part(fraction: float, message: str = "") -> None:
@@ -345,11 +345,10 @@ def _one_sound(request: ScoreRequest, edit: Edit) -> CueSheet:
     return CueSheet(edit.name, edit.rate, edit.duration_s, (cue,))
 
 
-def _out_of(library: str, cues: Sequence[Cue]) -> tuple[Cue, ...]:
+def _out_of(library: str, cues: Sequence[Cue], seed: float | str) -> tuple[Cue, ...]:
     """``cues`` as they are performed out of that library, or ``off``: out of none; what a cue says itself stays."""
-    if not library:
-        return tuple(cues)
-    return tuple(replace(cue, params={"library": library, **cue.params}) for cue in cues)
+    hints: dict[str, float | str] = {"library_seed": float(seed)} | ({"library": library} if library else {})
+    return tuple(replace(cue, params={**hints, **cue.params}) for cue in cues)
 
 
 def _cut(cue: Cue, record: Span) -> Cue | None:

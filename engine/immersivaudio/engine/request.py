@@ -44,6 +44,8 @@ class DeliveryWish:
     mix: float = 0.5
     original: str = "auto"
     dialect: str = GENERIC
+    takes: int = 1
+    takes_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from immersivaudio.engine.cue import (
+    PINS,
     Cue,
     CueSheet,
     Example,
@@ -281,18 +282,25 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
         return {}
     if not sound.knobs and rows["params"].value == {}:
         return {}
-    places = rows["params"].row((*sound.knobs, SPACE) if sound.space else sound.knobs)
-    return {key: _word(place) if key == SPACE else _knob(place, sound.knobs[key]) for key, place in places.items()}
+    words = (SPACE, *PINS) if sound.space else PINS
+    places = rows["params"].row((*sound.knobs, *words))
+    return {key: _word(place) if key in words else _knob(place, sound.knobs[key]) for key, place in places.items()}
+
+
+def _word(place: Place) -> ParamValue:
+    if not place.path.endswith(f".{SPACE}"):
+        return _pin(place)
+    if place.value not in SPACES:
+        raise place.fault(f"one of {', '.join(SPACES)}", _nearest(str(place.value)[:60], SPACES))
+    return place.text()
 
 
 def _knob(place: Place, knob: Knob) -> float:
     return place.number(knob.low, knob.high)
 
 
-def _word(place: Place) -> str:
-    if place.value not in SPACES:
-        raise place.fault(f"one of {', '.join(SPACES)}", _nearest(str(place.value)[:60], SPACES))
-    return place.text()
+def _pin(place: Place) -> ParamValue:
+    return place.text() if isinstance(place.value, str) else place.number(-float(_LONGEST_S), float(_LONGEST_S))
 
 
 def _point(place: Place) -> GainPoint:

@@ -14,6 +14,7 @@ from immersivaudio.engine.request import DIALECTS
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2, media_pb2, time_pb2
 
 MAX_CUES = 50_000
+MOST_TAKES = 20
 _MAX_SPANS = 50_000
 _MAX_SECONDS = 7 * 24 * 3600
 _MAX_RATE = 1_000_000_000_000
@@ -211,6 +212,10 @@ def _delivery(path: str, delivery: job_pb2.Delivery) -> Violations:
     if delivery.original not in ("", "auto", "keep", "replace"):
         yield Violation(f"{path}.original", "must be auto, keep or replace")
     yield from _number(f"{path}.mix", delivery.mix, 0.0, 1.0)
+    if not 0 <= delivery.takes <= MOST_TAKES:
+        yield Violation(f"{path}.takes", f"must be 0 to {MOST_TAKES}")
+    if len(delivery.takes_of) > MAX_CUES or any(len(cue_id) > _MAX_NAME for cue_id in delivery.takes_of):
+        yield Violation(f"{path}.takes_of", "must be ids of cues")
 
 
 def _instance(path: str, message: effect_pb2.EffectInstance) -> Violations:

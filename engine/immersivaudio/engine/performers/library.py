@@ -21,7 +21,7 @@ from immersivaudio.engine.sounds import BY_ID, Motion
 
 _LOG = logging.getLogger(__name__)
 # The params that name a cut; a cue sheet may set them too.
-LIBRARY, FILE, SHA256, IN_S = "library", "library_file", "library_sha256", "library_in_s"
+LIBRARY, SEED, FILE, SHA256, IN_S = "library", "library_seed", "library_file", "library_sha256", "library_in_s"
 OFF = "off"
 _FITNESS = 0.95
 _AS_GOOD = 0.12
@@ -146,9 +146,12 @@ def _named(index: Index, cue: Cue) -> Entry:
 
 
 def _in_turn(matches: Sequence[matching.Match], cue: Cue) -> list[matching.Match]:
-    """The matches that are about as good as the best, in an order by seed that other files do not disturb."""
+    """The matches that are about as good as the best, in an order by seed that other files do not disturb. Blows go by
+    the seed that all blows of a job share, where there is one: the same thing is struck by the same recording."""
     good = [match for match in matches if match.score >= matches[0].score - _AS_GOOD]
-    return sorted(good, key=lambda match: _lot(cue.seed, match.entry))[:_TRIES]
+    shared = BY_ID[cue.sound].motion is Motion.STRUCK and cue.params.get(SEED)
+    seed = cue.seed if shared is False or not isinstance(shared, int | float) else int(shared)
+    return sorted(good, key=lambda match: _lot(seed, match.entry))[:_TRIES]
 
 
 def _lot(seed: int, entry: Entry) -> bytes:
