@@ -7,6 +7,7 @@ from __future__ import annotations
 import abc
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,12 +108,17 @@ class LatentModel(abc.ABC):
             return self.decode(latents)
 
     def _whole(self, latents: Any, brief: Brief) -> Wave:
-        """Decoded some seconds at a time, so that memory does not grow with the cue."""
-        length = latents.shape[self.axis] * self.hop
-        longest, overlap = (round(s * self.rate_hz) // self.hop * self.hop for s in (_DECODE_S, _DECODE_OVERLAP_S))
-        spans = shaping.windows(length, longest, max(overlap, self.hop), self.hop)
-        parts = []
-        for span in spans:
-            shaping.obey(brief)
-            parts.append(self._heard(latents.narrow(self.axis, span.start // self.hop, span.length // self.hop)))
-        return shaping.join(parts, spans, length)
+        return in_parts(latents, self.axis, self.rate_hz, self.hop, lambda part: self._heard_for(part, brief))
+
+    def _heard_for(self, latents: Any, brief: Brief) -> Wave:
+        shaping.obey(brief)
+        return self._heard(latents)
+
+
+def in_parts(latents: Any, axis: int, rate_hz: int, hop: int, decode: Callable[[Any], Wave]) -> Wave:
+    """Latents decoded some seconds at a time, so that memory does not grow with the cue: ``[channels, n]``."""
+    length = latents.shape[axis] * hop
+    longest, overlap = (max(1, round(seconds * rate_hz) // hop) * hop for seconds in (_DECODE_S, _DECODE_OVERLAP_S))
+    spans = shaping.windows(length, longest, overlap, hop)
+    parts = [decode(latents.narrow(axis, span.start // hop, span.length // hop)) for span in spans]
+    return shaping.join(parts, spans, length)

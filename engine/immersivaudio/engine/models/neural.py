@@ -8,6 +8,7 @@ imported inside.
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -218,3 +219,14 @@ def seeded(seed: int) -> Any:
     import torch
 
     return torch.Generator("cpu").manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
+
+
+@contextlib.contextmanager
+def noise_of(device: devices.Device, seed: int) -> Iterator[None]:
+    """What draws from torch's own noise: seeded here, and given back as it was. One at a time."""
+    import torch
+
+    cuda = [device.name] if device.name.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed & 0x7FFF_FFFF_FFFF_FFFF)
+        yield
