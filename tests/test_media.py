@@ -104,6 +104,54 @@ def test_muxing_copies_the_picture_and_keeps_sync(ball: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("ending", sorted(media.VIDEO_CONTAINERS - {"webm", "mxf"}))
+def noisy(seconds: float, changed_at_s: float = -1.0) -> np.ndarray:
+    """Noise with a blow every half second; from ``changed_at_s`` on for a tenth of a second it is another noise."""
+    chance = np.random.default_rng(3)
+    samples = chance.standard_normal((2, round(seconds * 48_000))).astype(np.float32) * 0.05
+    for at in range(0, samples.shape[1] - 4800, 24_000):
+        samples[:, at : at + 4800] *= 8 * np.exp(-np.arange(4800) / 800, dtype=np.float32)
+    if changed_at_s >= 0:
+        samples[:, round(changed_at_s * 48_000) :][:, :4800] = 0.1 * chance.standard_normal((2, 4800))
+    return samples
+
+
+def encoded(samples: np.ndarray, out: Path, cache: Path | None) -> np.ndarray:
+    with WavWriter(out.with_suffix(".wav")) as writer:
+        writer.write(samples)
+    media.encode_aac(out.with_suffix(".wav"), out, cache, lambda: False)
+    return np.concatenate(list(media.sound(out, None)), axis=1)
+
+
+def test_sound_encoded_in_pieces_is_in_place_and_has_no_seams(tmp_path: Path) -> None:
+    samples = noisy(25)
+    heard = encoded(samples, tmp_path / "pieces.m4a", None)
+    assert heard.shape == samples.shape
+    wrong = np.square(heard - samples).mean(axis=0)
+    seams = [piece * 480 * 1024 for piece in (1, 2)]
+    at_seams = np.mean([wrong[seam - 2048 : seam + 2048].mean() for seam in seams])
+    assert wrong.mean() < 0.1 * np.square(samples).mean()
+    assert at_seams < 2 * wrong.mean()
+
+
+def test_a_change_is_encoded_where_it_is_and_equals_a_cold_run_to_the_bit(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    encoded(noisy(45), tmp_path / "before.m4a", cache)
+    known = {path for path in cache.rglob("*") if path.is_file()}
+    encoded(noisy(45, changed_at_s=25.0), tmp_path / "warm.m4a", cache)
+    encoded(noisy(45, changed_at_s=25.0), tmp_path / "cold.m4a", None)
+    assert (tmp_path / "warm.m4a").read_bytes() == (tmp_path / "cold.m4a").read_bytes()
+    assert len(known) == 5
+    assert len({path for path in cache.rglob("*") if path.is_file()} - known) == 1
+
+
+def test_sound_that_is_encoded_already_is_laid_as_it_is(ball: Path, tmp_path: Path) -> None:
+    wav = clicks(tmp_path / "mix.wav", (1.0, 3.0), 5.0)
+    media.encode_aac(wav, tmp_path / "mix.m4a", None, lambda: False)
+    media.mux(ball, tmp_path / "mix.m4a", tmp_path / "out.mp4", audio_codec=media.AS_IT_IS)
+    sound = np.concatenate(list(media.sound(tmp_path / "out.mp4", None)), axis=1)
+    assert [int(np.argmax(np.abs(half))) for half in (sound[0, :96_000], sound[0, 96_000:])] == [48_000, 48_000]
+
+
 def test_every_container_takes_an_h264_picture(ball: Path, tmp_path: Path, ending: str) -> None:
     out = tmp_path / f"out.{ending}"
     media.mux(ball, clicks(tmp_path / "mix.wav", (1.0,), 5.0), out)

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The only package that touches ffmpeg and PyAV: probe, frames, sound, mux; every decode in a child with limits."""
 
+from immersivaudio.engine.media.packets import encode_aac
 from immersivaudio.engine.media.probing import probe
 from immersivaudio.engine.media.process import ffmpeg_binary
 from immersivaudio.engine.media.reading import frames, sound
 from immersivaudio.engine.media.types import AudioStream, Probe, VideoStream
 from immersivaudio.engine.media.writing import (
+    AS_IT_IS,
     CODEC_OF_CONTAINER,
     ENCODERS,
     SOUND_CONTAINERS,
@@ -17,6 +19,7 @@ from immersivaudio.engine.media.writing import (
 )
 
 __all__ = [
+    "AS_IT_IS",
     "CODEC_OF_CONTAINER",
     "ENCODERS",
     "SOUND_CONTAINERS",
@@ -24,6 +27,7 @@ __all__ = [
     "AudioStream",
     "Probe",
     "VideoStream",
+    "encode_aac",
     "encode_pictures",
     "encode_sound",
     "encoder_of",

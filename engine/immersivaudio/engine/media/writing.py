@@ -39,6 +39,8 @@ ENCODERS = {
     "pcm": "pcm_s24le",
     "vorbis": "libvorbis",
 }
+AS_IT_IS = "copy"
+"""In the place of a codec: the sound is encoded already (see :func:`packets.encode_aac`)."""
 _LOSSY_BITS = {"aac": "320k", "libopus": "256k", "libmp3lame": "320k", "libvorbis": "320k", "ac3": "448k"}
 
 
@@ -60,7 +62,7 @@ def mux(
         RequestError: an unknown codec or container.
     """
     source = probe(video)
-    encoder = encoder_of(out, audio_codec)
+    encoder = AS_IT_IS if audio_codec == AS_IT_IS else encoder_of(out, audio_codec)
     partial = out.with_name(f".{out.stem}.partial{out.suffix}")
     wide = source.container.startswith("mov") and out.suffix.lower() in (".mp4", ".mov", ".m4v")
     try:
