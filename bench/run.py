@@ -12,6 +12,8 @@ BENCHES = {
     "expect": "what the cue sheets name against what the clips should sound like",
     "whole": "the whole job, analysis, one changed cue, memory, start-up",
     "perform": "performing against real time",
+    "analogy": "sounds laid by example, against spotting's own onsets",
+    "music": "forms, voices and bar lines on the cuts of real timelines",
     "recognise": "recognisability of every sound",
     "cochlear": "textures told apart by their cochlear statistics",
     "wire": "gRPC against a bare server",
