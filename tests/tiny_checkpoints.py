@@ -45,13 +45,64 @@ def siglip(folder: Path, *, seed: int = 0) -> Path:
 def classifier(folder: Path, labels: list[str], *, family: str = "resnet", seed: int = 0) -> Path:
     """A ResNet or ConvNeXt of ``labels``."""
     torch.manual_seed(seed)
-    told = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
+    told = _told(labels)
     sizes = {"depths": [1, 1], "hidden_sizes": [8, 16]}
     if family == "resnet":
         model: Any = tf.ResNetForImageClassification(tf.ResNetConfig(embedding_size=8, **sizes, **told))
     else:
         model = tf.ConvNextForImageClassification(tf.ConvNextConfig(num_stages=2, **sizes, **told))
     return _saved(folder, model, tf.ConvNextImageProcessor(size={"shortest_edge": 32}, **_RGB))
+
+
+def whisper(folder: Path, *, seed: int = 0) -> Path:
+    """A multilingual Whisper that knows two languages and says single letters."""
+    torch.manual_seed(seed)
+    marks = ["<|startoftranscript|>", "<|en|>", "<|de|>", "<|transcribe|>", "<|translate|>", "<|notimestamps|>"]
+    names = byte_vocabulary("<|endoftext|>")
+    tokenizer = tf.WhisperTokenizer(vocab=names, merges=[], unk_token="<|endoftext|>", bos_token="<|endoftext|>")
+    tokenizer.add_special_tokens({"additional_special_tokens": marks})
+    at = {mark: tokenizer.convert_tokens_to_ids(mark) for mark in marks}
+    config = tf.WhisperConfig(
+        vocab_size=len(tokenizer), num_mel_bins=8, d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16,
+        max_source_positions=150, max_target_positions=24, decoder_start_token_id=at[marks[0]], pad_token_id=0,
+        bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    model = tf.WhisperForConditionalGeneration(config)
+    model.generation_config = tf.GenerationConfig(
+        is_multilingual=True, no_timestamps_token_id=at["<|notimestamps|>"], lang_to_id={m: at[m] for m in marks[1:3]},
+        task_to_id={"transcribe": at[marks[3]], "translate": at[marks[4]]}, decoder_start_token_id=at[marks[0]],
+        pad_token_id=0, eos_token_id=0, bos_token_id=0,
+    )  # fmt: skip
+    ear = tf.WhisperFeatureExtractor(feature_size=8, chunk_length=3)
+    return _saved(folder, model, tf.WhisperProcessor(feature_extractor=ear, tokenizer=tokenizer))
+
+
+def words_classifier(folder: Path, labels: list[str], *, seed: int = 0) -> Path:
+    """A DistilBERT that sorts texts into ``labels``."""
+    torch.manual_seed(seed)
+    model = tf.DistilBertForSequenceClassification(
+        tf.DistilBertConfig(
+            vocab_size=120, dim=16, hidden_dim=16, n_layers=1, n_heads=2, max_position_embeddings=64, **_told(labels)
+        )
+    )
+    return _saved(folder, model, letter_tokenizer(64))
+
+
+def voice_classifier(folder: Path, labels: list[str], *, seed: int = 0, rate_hz: int = 16_000) -> Path:
+    """A wav2vec 2.0 that sorts voices into ``labels``."""
+    torch.manual_seed(seed)
+    model = tf.Wav2Vec2ForSequenceClassification(
+        tf.Wav2Vec2Config(
+            **_SMALL, vocab_size=32, conv_dim=(8, 8), conv_stride=(20, 16), conv_kernel=(20, 16), num_feat_extract_layers=2,
+            num_conv_pos_embeddings=4, num_conv_pos_embedding_groups=2, classifier_proj_size=8, **_told(labels),
+        )
+    )  # fmt: skip
+    return _saved(folder, model, tf.Wav2Vec2FeatureExtractor(sampling_rate=rate_hz))
+
+
+def _told(labels: list[str]) -> dict[str, Any]:
+    return {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
 
 
 def letter_tokenizer(longest: int, extra: tuple[str, ...] = ()) -> Any:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Look, Scene, is_black
@@ -36,6 +37,7 @@ class Plan:
     because: str = ""
     description: str = ""
     heard: tuple[Sighting, ...] = ()
+    tones: tuple[Sighting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +168,16 @@ def _draft(run: Sequence[_Bed], visible: Sequence[Scene], plan: Plan) -> Draft:
     trail = _overlap(run[-1].scene, _neighbour(visible, run[-1].scene, 1))
     start, end = span.start_s - lead / 2, span.end_s + trail / 2
     first = run[0].layer
+    tone = moods.over(plan.tones, span)
     short = float(span.duration_s) / 4
     return Draft(
         sound=first.sound,
         span=Span.between(start, end),
-        why=_why(run, plan),
+        why=_why(run, plan, tone),
         confidence=sum(bed.confidence * float(bed.scene.span.duration_s) for bed in run) / float(span.duration_s),
         sightings=tuple(name for bed in run for name in bed.scene.look.sightings),
         params=_params(run),
-        gain_db=first.gain_db + plan.gain_db,
+        gain_db=first.gain_db + plan.gain_db + moods.ambience_db(tone),
         gain_curve=_perspective(run, start),
         fade_in_s=float(lead) or min(_HEAD_S, short),
         fade_out_s=float(trail) or min(_TAIL_S, short),
@@ -196,13 +199,15 @@ def _overlap(scene: Scene, neighbour: Scene | None) -> Fraction:
     return min(_CROSSFADE_S, scene.span.duration_s / 3, neighbour.span.duration_s / 3)
 
 
-def _why(run: Sequence[_Bed], plan: Plan) -> str:
+def _why(run: Sequence[_Bed], plan: Plan, tone: moods.Mood | None) -> str:
     cuts = sum(len(bed.scene.shots) for bed in run) - 1
     start, end = float(run[0].scene.span.start_s), float(run[-1].scene.span.end_s)
     held = f"; held across {cuts} cut{'s' * (cuts != 1)} of the same place" if cuts else ""
     reasons = "; ".join(dict.fromkeys(bed.reason for bed in run))
     label = BY_ID[run[0].layer.sound].label
-    return f"{label}: {reasons}, {start:.2f} to {end:.2f} s{held}{plan.because}."
+    louder = moods.ambience_db(tone)
+    spoken = f"; {louder:+.1f} dB, because what is said is {moods.words(tone)}" if tone is not None and louder else ""
+    return f"{label}: {reasons}, {start:.2f} to {end:.2f} s{held}{plan.because}{spoken}."
 
 
 def _params(run: Sequence[_Bed]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from immersivaudio.engine import moods
 from immersivaudio.engine.activities import activities
 from immersivaudio.engine.beds import Plan, already, ambience
 from immersivaudio.engine.contacts import contacts
@@ -90,7 +91,9 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
     if options.ambience:
         gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
         sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
-        yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description, stays))
+        yield from ambience(
+            places, Plan(options.bar, sparse, gain_db, because, options.description, stays, view.all("tone"))
+        )
     moving = [*passbys(view, places), *missed_passbys(view, places), *vehicles(view, places)]
     blows = list(contacts(view, places, 0.3 - 0.3 * options.density, options.description))
     if options.effects:
@@ -139,13 +142,20 @@ def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:
     lights = [look.light.get("warmth", 0.5) for scene in places for look in scene.shots]
     cuts_a_minute = 60 * len(cuts) / max(1.0, float(view.edit.duration_s))
     energy = min(1.0, 0.2 + cuts_a_minute / 60 + (max(moves) if moves else 0.0) / 3)
+    warmth = sum(lights) / max(1, len(lights))
+    tone = moods.over(view.all("tone"), view.edit.record)
+    said = ""
+    if tone is not None:
+        energy = moods.blended(energy, tone.energy, tone.weight)
+        warmth = moods.blended(warmth, (tone.valence + 1) / 2, tone.weight)
+        said = f"; what is said is {moods.words(tone)}, which draws it that way"
     yield Draft(
         "music",
         view.edit.record,
-        f"You asked for music; {len(cuts)} cuts give the form, light and movement the tone.",
+        f"You asked for music; {len(cuts)} cuts give the form, light and movement the tone{said}.",
         0.3 if heard == "music" else 0.9,
         sync_s=cuts,
-        params={"energy": energy, "warmth": sum(lights) / max(1, len(lights))},
+        params={"energy": energy, "warmth": warmth},
     )
 
 
