@@ -217,6 +217,25 @@ def test_something_that_crosses_is_one_pass() -> None:
     assert float(values["closest_s"]) == pytest.approx(124 / 70, abs=0.35)
 
 
+@pytest.mark.parametrize(
+    "size", [(1, 1), (2, 2), (8, 8), (11, 40), (18, 18), (16, 2000), (2000, 16), (3, 200)], ids=str
+)
+@pytest.mark.parametrize("name", ["motion", "shots", "place"])
+def test_pictures_of_a_few_pixels_are_looked_at_in_peace(name: str, size: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (size[1], size[0], 3), np.uint8) for _ in range(12)]
+    found = watch(name, (Frame(Fraction(i, 25), picture) for i, picture in enumerate(pictures)), Fraction(12, 25))
+    assert all(sighting.label != "impact" for sighting in found)
+
+
+def test_a_picture_that_stands_still_is_still_whatever_its_size() -> None:
+    for size in ((16, 2000), (192, 108), (40, 30)):
+        random = np.random.default_rng(1)
+        picture = random.integers(0, 256, (size[1], size[0], 3), np.uint8)
+        found = watch("motion", (Frame(Fraction(i, 25), picture) for i in range(50)), Fraction(2))
+        assert sum(s.span.duration_s for s in found if s.label == "still") > 1.5
+
+
 def test_impacts_say_what_spotting_needs() -> None:
     found = watch("motion", _pictures.film(_pictures.ball()), Fraction(6))
     best = max((s for s in found if s.label == "impact"), key=lambda s: s.confidence)

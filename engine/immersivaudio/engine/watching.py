@@ -16,7 +16,6 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import cv2
 
@@ -24,10 +23,11 @@ from immersivaudio.engine import guarding, media, original, plugins, records
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span, content_key, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError
 from immersivaudio.engine.tracks import backwards
-from immersivaudio.engine.watchers import FrameWish, PictureSession, PictureWatcher, SoundWatcher
+from immersivaudio.engine.watchers import Frame, FrameWish, PictureSession, PictureWatcher, SoundWatcher
 
 _LOG = logging.getLogger(__name__)
 _EDGE_BYTES = 1024 * 1024
+_USUAL = FrameWish(1, 30.0)
 Cancelled = Callable[[], bool]
 Report = Callable[[float, str], None]
 
@@ -151,10 +151,7 @@ def _look(
     desk = _Desk(clip)
     for watcher in watchers:
         desk.invite(watcher)
-    wish = FrameWish(
-        max((watcher.wish.width for watcher in watchers), default=64),
-        0.0 if any(w.wish.rate_hz == 0 for w in watchers) else max((w.wish.rate_hz for w in watchers), default=1.0),
-    )
+    wish = _common([watcher.wish for watcher in watchers])
     length = float(clip.source.duration_s) or 1.0
     try:
         for count, frame in enumerate(media.frames(Path(clip.media or ""), clip.source, wish, cancelled)):
@@ -168,6 +165,16 @@ def _look(
     return [_settled(sighting) for sighting in desk.finish()], desk.warnings
 
 
+def _common(wishes: Sequence[FrameWish]) -> FrameWish:
+    """One decode for all: every width that is wished, at the usual rate where nobody wants more."""
+    widths = sorted({wish.width for wish in wishes} or {64}, reverse=True)
+    return FrameWish(widths[0], _USUAL.rate_hz if all(map(_is_usual, wishes)) else 0.0, tuple(widths[1:]))
+
+
+def _is_usual(wish: FrameWish) -> bool:
+    return 0 < wish.rate_hz <= _USUAL.rate_hz
+
+
 def _settled(sighting: Sighting) -> Sighting:
     """``sighting`` without the last digits, in which float sums differ with the place of a picture in memory, so that
     the same picture gives the same cues: times to 10 microseconds (half a sample), numbers to six digits."""
@@ -177,22 +184,46 @@ def _settled(sighting: Sighting) -> Sighting:
 
 
 class _Desk:
-    """The sessions that look at one clip; one that raises leaves the room and is named."""
+    """The sessions that look at one clip; one that raises leaves the room and is named.
+
+    Each sees the frames that it would see alone: of its own width, and as often as is usual unless it wants more.
+    """
 
     def __init__(self, clip: Clip) -> None:
         self._clip = clip
         self._sessions: dict[str, PictureSession] = {}
+        self._wishes: dict[str, FrameWish] = {}
+        self._thins: bool | None = None
+        self._latest_s: float | None = None
         self.warnings: list[str] = []
 
     def invite(self, watcher: PictureWatcher) -> None:
+        self._wishes[watcher.name] = watcher.wish
         self._guard(watcher.name, lambda: self._sessions.__setitem__(watcher.name, watcher.open(self._clip)))
 
-    def show(self, frame: Any) -> None:
+    def show(self, frame: Frame) -> None:
+        usual = self._comes_usually(float(frame.time_s))
+        views: dict[int, Frame] = {}
         for name, session in list(self._sessions.items()):
+            wish = self._wishes[name]
+            if not usual and _is_usual(wish):
+                continue
+            if wish.width not in views:
+                views[wish.width] = Frame(frame.time_s, frame.at(wish.width))
             try:
-                session.see(frame)
+                session.see(views[wish.width])
             except Exception as error:
                 self._dismiss(name, error)
+
+    def _comes_usually(self, now_s: float) -> bool:
+        """Whether a decode at the usual rate gives this frame as well."""
+        if self._thins is None:
+            rate = media.probe(Path(self._clip.media or "")).video[0].rate
+            self._thins = _USUAL.thins(rate)
+        if self._thins and self._latest_s is not None and now_s - self._latest_s < _USUAL.gap_s:
+            return False
+        self._latest_s = now_s
+        return True
 
     def finish(self) -> list[Sighting]:
         found: list[Sighting] = []

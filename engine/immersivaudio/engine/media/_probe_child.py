@@ -45,7 +45,7 @@ def look(path: str, containers: str) -> Entry:
             "start": str(Fraction(container.start_time or 0, 1_000_000)),
             "timecode": timecode(container),
             "tags": tags(container),
-            "video": [dict(video(s), **times(s, scan, whole)) for s in videos],
+            "video": [dict(times(s, scan, whole), **video(s, container.format.name == "avi")) for s in videos],
             "audio": [dict(audio(s), **times(s, scan, whole)) for s in audios],
         }
 
@@ -106,7 +106,9 @@ def times(stream: Any, scan: dict[int, Entry], whole: float) -> Entry:
     return {"start": str(start), "duration": str(duration), "count": seen["count"], "uneven": bool(uneven)}
 
 
-def video(stream: Any) -> Entry:
+def video(stream: Any, dated_late: bool) -> Entry:
+    """``dated_late``: the container says in which order pictures are decoded, not when they are shown; ffmpeg shows the
+    first one when it leaves the decoder."""
     frame = next(iter_frames(stream))
     turned = frame.rotation % 180 != 0
     width, height = frame.width, frame.height
@@ -114,7 +116,7 @@ def video(stream: Any) -> Entry:
     if aspect and aspect > 0:
         width = max(1, round(width * float(aspect)))
     rate = stream.average_rate or stream.guessed_rate or stream.base_rate
-    return {
+    told = {
         "index": stream.index,
         "codec": stream.codec_context.name,
         "width": height if turned else width,
@@ -123,6 +125,9 @@ def video(stream: Any) -> Entry:
         "rotation": frame.rotation,
         "default": bool(int(stream.disposition) & 1),
     }
+    if dated_late and frame.dts is not None:
+        told["start"] = str(frame.dts * stream.time_base)
+    return told
 
 
 def iter_frames(stream: Any) -> Iterator[Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import queue
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import cv2
 import ffmpeg
@@ -17,22 +18,24 @@ from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Span, samples_at
 from immersivaudio.engine.errors import MediaError
 from immersivaudio.engine.media.probing import probe
 from immersivaudio.engine.media.process import Child, argv, input_options, local, threads
-from immersivaudio.engine.media.types import AudioStream, Probe, Samples
-from immersivaudio.engine.watchers import Frame, FrameWish
+from immersivaudio.engine.media.types import AudioStream, Probe, Samples, VideoStream
+from immersivaudio.engine.watchers import Frame, FrameWish, Picture
 
 Cancelled = Callable[[], bool]
+Size = tuple[int, int]
 
 # Some files' tables of key frames lie, and seeking into them decodes to garbage: what is near the start is reached by
 # decoding, and what is far is reached by seeking only while the decoder has nothing to complain of.
 _DECODE_RATHER_THAN_SEEK_S = 60
 _SEEK_TRIAL_FRAMES = 12
+_LINES_EACH = 8
 _BLOCK = SAMPLE_RATE_HZ
 _PTS = re.compile(r"pts:\s*(-?\d+)")
 _BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
 
 
 def frames(path: Path, span: Span | None, wish: FrameWish, cancelled: Cancelled | None = None) -> Iterator[Frame]:
-    """Decode the main video stream once, in order, scaled to ``wish.width``, rotation applied.
+    """Decode the main video stream once, in order, scaled to the widths of ``wish``, rotation applied.
 
     ``span`` is on the source clock (0 is the first frame); None is all of it. ``Frame.time_s`` are the true
     timestamps, also at a variable frame rate.
@@ -63,33 +66,63 @@ def _range(span: Span) -> str:
 
 
 def _seek_is_clean(source: Probe, span: Span, cancelled: Cancelled | None) -> bool:
-    command, size, _ = _picture_command(source, span, FrameWish(64), far=True)
-    with Child(command) as child:
-        for count, _piece in enumerate(child.chunks(size, cancelled)):
+    sizes = _sizes(source.video[0], FrameWish(64))
+    with Child(_picture_command(source, span, FrameWish(64), sizes, far=True)) as child:
+        for count, _piece in enumerate(child.chunks(_bytes(sizes), cancelled)):
             if count >= _SEEK_TRIAL_FRAMES:
                 break
         return not child.errors
 
 
-def _picture_command(source: Probe, span: Span, wish: FrameWish, far: bool) -> tuple[list[str], int, tuple[int, int]]:
+def _sizes(stream: VideoStream, wish: FrameWish) -> list[Size]:
+    """Width and height of every picture that is wished, the largest first; none is larger than the source."""
+    widths = {max(2, min(width, stream.width) // 2 * 2) for width in (wish.width, *wish.also)}
+    return [
+        (width, max(2, round(stream.height * width / stream.width / 2) * 2)) for width in sorted(widths, reverse=True)
+    ]
+
+
+def _bytes(sizes: Sequence[Size]) -> int:
+    """Of the pictures of one frame in I420, one below the other."""
+    return sizes[0][0] * sum(height for _, height in sizes) * 3 // 2
+
+
+def _picture_command(source: Probe, span: Span, wish: FrameWish, sizes: Sequence[Size], far: bool) -> list[str]:
     stream = source.video[0]
-    width = max(2, min(wish.width, stream.width) // 2 * 2)
-    height = max(2, round(stream.height * width / stream.width / 2) * 2)
     start = stream.start_s + span.start_s - Fraction(1, 4) / stream.rate
-    options: dict[str, object] = {**input_options(), "copyts": None, "threads": threads()}
+    options: dict[str, object] = {**input_options(), "copyts": None, "threads": threads(), "skip_loop_filter": "noref"}
     if far:
         options["ss"] = _seconds(max(Fraction(0), start - source.clock_s - 1))
     node = ffmpeg.input(local(source.path), **options)[str(stream.index)]
     if span.start_s > 0:
         node = node.filter("trim", start=_seconds(start))
-    if wish.rate_hz and stream.rate > wish.rate_hz * Fraction(5, 4):
-        gap = 0.9 / wish.rate_hz
-        node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{gap:.6f})")
-    # Scaling in the decoder's own colours and converting the small picture costs a fifth less than RGB out of ffmpeg.
-    node = node.filter("scale", width, height, flags="area", out_color_matrix="bt601", out_range="tv")
-    node = node.filter("format", "yuv420p").filter("showinfo", checksum=0)
+    if wish.thins(stream.rate):
+        node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{wish.gap_s:.6f})")
+    node = _scaled(node, stream, sizes).filter("showinfo", checksum=0)
     out = ffmpeg.output(node, "pipe:1", f="rawvideo", fps_mode="passthrough", loglevel="level+info", copyts=None)
-    return argv(out), width * height * 3 // 2, (height * 3 // 2, width)
+    return argv(out.global_args("-filter_threads", "1"))
+
+
+def _scaled(node: Any, stream: VideoStream, sizes: Sequence[Size]) -> Any:
+    """Each size straight from the decoder's picture, so that none depends on which others are wished; of several, one
+    picture with the smaller ones below the largest."""
+    if len(sizes) == 1:
+        return _one_scaled(node, stream, sizes[0])
+    parts = node.filter_multi_output("split", len(sizes))
+    wide = sizes[0][0]
+    told = [_one_scaled(parts[i], stream, size).filter("pad", wide, size[1]) for i, size in enumerate(sizes)]
+    return ffmpeg.filter(told, "vstack", inputs=len(sizes))
+
+
+def _one_scaled(node: Any, stream: VideoStream, size: Size) -> Any:
+    """Scaling costs up to a third of decoding: of a picture with eight lines and more for each wished one, every other
+    line is left out first. In the decoder's own colours, as converting the small picture is cheaper."""
+    lines = stream.height if stream.rotation % 180 == 0 else 0
+    while lines >= _LINES_EACH * size[1]:
+        node, lines = node.filter("field", "top"), lines // 2
+    return node.filter("scale", *size, flags="area", out_color_matrix="bt601", out_range="tv").filter(
+        "format", "yuv420p"
+    )
 
 
 def _seconds(value: Fraction) -> str:
@@ -113,7 +146,9 @@ class _Clock:
 
 def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Cancelled | None) -> Iterator[Frame]:
     stream = source.video[0]
-    command, size, shape = _picture_command(source, span, wish, far)
+    sizes = _sizes(stream, wish)
+    size = _bytes(sizes)
+    command = _picture_command(source, span, wish, sizes, far)
     clock = _Clock(stream.start_s)
     early, late = span.start_s - Fraction(1, 4) / stream.rate, span.end_s - Fraction(1, 1000)
     with Child(command, clock.note) as child:
@@ -124,8 +159,28 @@ def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Ca
             if time_s >= late:
                 return
             if time_s >= early:
-                planes = np.frombuffer(piece, np.uint8).reshape(shape)
-                yield Frame(time_s, cv2.cvtColor(planes, cv2.COLOR_YUV2RGB_I420))
+                largest, *others = _pictures(np.frombuffer(piece, np.uint8), sizes)
+                # A width is wished odd and given even.
+                told = {(other.shape[1] + odd, False): other for other in others for odd in (0, 1)}
+                yield Frame(time_s, largest, told)
+
+
+def _pictures(planes: Picture, sizes: Sequence[Size]) -> list[Picture]:
+    """The pictures of one frame, RGB, out of the planes in which they lie one below the other."""
+    wide, high = sizes[0][0], sum(height for _, height in sizes)
+    if len(sizes) == 1:
+        return [cv2.cvtColor(planes.reshape(high * 3 // 2, wide), cv2.COLOR_YUV2RGB_I420)]
+    light, blue, red = np.split(planes, (wide * high, wide * high * 5 // 4))
+    found, top = [], 0
+    for width, height in sizes:
+        parts = [light.reshape(high, wide)[top : top + height, :width]]
+        for plane in (blue, red):
+            half = plane.reshape(high // 2, wide // 2)
+            parts.append(half[top // 2 : (top + height) // 2, : width // 2])
+        whole = np.concatenate([part.ravel() for part in parts]).reshape(height * 3 // 2, width)
+        found.append(cv2.cvtColor(whole, cv2.COLOR_YUV2RGB_I420))
+        top += height
+    return found
 
 
 def sound(

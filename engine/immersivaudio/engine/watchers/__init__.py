@@ -3,7 +3,8 @@
 
 A watcher module defines ``create() -> PictureWatcher | SoundWatcher``. Heavy libraries are imported in ``setup()``,
 never at import. One decode of the picture feeds every picture watcher: each says in ``wish`` how large and how often it
-wants frames, the pipeline decodes at the largest wish, and ``Frame.at(width)`` scales down, cached.
+wants frames, and gets them so, whoever else looks: ``Frame.at(width)`` of a wished width is the decoder's own scaling,
+of any other width it is scaled down from the largest, cached.
 """
 
 from __future__ import annotations
@@ -25,10 +26,23 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class FrameWish:
-    """What a picture watcher wants: frames ``width`` pixels wide, at most ``rate_hz`` a second (0: every frame)."""
+    """What a picture watcher wants: frames ``width`` pixels wide, at most ``rate_hz`` a second (0: every frame).
+
+    Who decodes for several asks for the largest width and names the others in ``also``.
+    """
 
     width: int
     rate_hz: float = 0.0
+    also: tuple[int, ...] = ()
+
+    @property
+    def gap_s(self) -> float:
+        """The least time between two frames, a little less than a period: none is lost to a clock that trembles."""
+        return 0.85 / self.rate_hz if self.rate_hz else 0.0
+
+    def thins(self, rate_hz: Fraction) -> bool:
+        """Whether some frames of a source of this rate are left out."""
+        return self.rate_hz > 0 and rate_hz > 1.25 * self.rate_hz
 
 
 @dataclass(slots=True)

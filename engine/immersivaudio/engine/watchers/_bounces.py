@@ -8,12 +8,11 @@ an impulse: they meet at two, and where they meet in space is when it was, to a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from immersivaudio.engine.watchers._movers import Mover
@@ -21,6 +20,7 @@ from immersivaudio.engine.watchers._movers import Mover
 Values = NDArray[np.float64]
 
 _LONGEST = 24
+_AT_ONCE = 4000
 _LEAST_WAY = 0.015
 _MATTERS = 0.4
 _PENALTY = 30.0
@@ -91,11 +91,11 @@ class Part:
         return float(vx), float(vy)
 
 
-def parts(mover: Mover) -> list[Part]:
+def _parts(mover: Mover, misfits: Values) -> list[Part]:
     """The fewest parabolas (straight lines where there are under five points) that fit the way."""
     count = len(mover.times_s)
     grain = max(_GRAIN, _roughness(mover.centres))
-    misfits = _misfits(mover.times_s, mover.centres) / grain**2 + _PENALTY
+    misfits = misfits / grain**2 + _PENALTY
     best, came = np.full(count + 1, np.inf), np.zeros(count + 1, int)
     best[0] = 0.0
     for end in range(2, count + 1):
@@ -112,25 +112,37 @@ def parts(mover: Mover) -> list[Part]:
 
 
 def _misfits(times: Values, places: Values) -> Values:
-    """What a parabola leaves over of each stretch: ``[first, length]``, squares summed, float64 ``[n, 25]``."""
+    """What a parabola leaves over of each stretch: ``[first, length]``, squares summed, float64 ``[n, 25]``.
+
+    Sums of powers grow with the stretch, point by point, each counted from the stretch's own first point.
+    """
     told = np.full((len(times), _LONGEST + 1), np.inf)
+    sums = np.zeros((4, len(times)))
+    along = np.zeros((4, 2, len(times)))
     for length in range(2, min(_LONGEST, len(times)) + 1):
-        t = sliding_window_view(times, length)
-        t = t - t.mean(1, keepdims=True)
-        rest = sliding_window_view(places, length, axis=0)
-        rest = rest - rest.mean(2, keepdims=True)
-        total = (rest * rest).sum((1, 2)) - _explained(t, rest)
-        if length >= _BENDS_FROM:
-            power = (t * t).sum(1, keepdims=True)
-            bend = t * t - power / length - t * (t**3).sum(1, keepdims=True) / power
-            total = total - _explained(bend, rest)
-        told[: len(times) - length + 1, length] = np.maximum(total, 0.0)
+        count = len(times) - length + 1
+        t = times[length - 1 :] - times[:count]
+        x = (places[length - 1 :] - places[:count]).T
+        powers = np.stack([t, t * t, t**3, t**4])
+        sums = sums[:, :count] + powers
+        along = along[:, :, :count] + np.stack([x, t * x, powers[1] * x, x * x])
+        told[:count, length] = np.maximum(_left_over(length, sums, along), 0.0)
     return told
 
 
-def _explained(basis: Values, rest: Values) -> Values:
-    along = (basis[:, None, :] * rest).sum(2)
-    return np.asarray((along * along).sum(1) / np.maximum((basis * basis).sum(1), 1e-12))
+def _left_over(count: int, sums: Values, along: Values) -> Values:
+    """Squares that the line (the parabola, of five points and more) through ``count`` points leaves over, from the sums
+    of t, t^2, t^3, t^4 and of x, t x, t^2 x, x^2 over them (the first point is at 0)."""
+    s1, s2, s3, s4 = sums
+    x0, x1, x2, xx = along
+    spread = s2 - s1 * s1 / count
+    slope = x1 - s1 * x0 / count
+    left = xx - x0 * x0 / count - slope * slope / np.maximum(spread, 1e-12)
+    if count >= _BENDS_FROM:
+        lean = (s3 - s1 * s2 / count) / np.maximum(spread, 1e-12)
+        bend = x2 - s2 * x0 / count - lean * slope
+        left = left - bend * bend / np.maximum(s4 - s2 * s2 / count - lean * lean * spread, 1e-12)
+    return np.asarray(left.sum(0))
 
 
 def _roughness(places: Values) -> float:
@@ -152,11 +164,39 @@ def _part(mover: Mover, first: int, last: int) -> Part:
     return Part(first, last, float(t[0]), way)
 
 
-def kinks(mover: Mover) -> list[Kink]:
-    """Every place where two parts of the way meet; most are no contacts, their speeds say which."""
-    if float(np.ptp(mover.centres, axis=0).max()) < _LEAST_WAY:
+def kinks(movers: Sequence[Mover]) -> Iterator[list[Kink]]:
+    """Of each mover, every place where two parts of its way meet; most are no contacts, their speeds say which."""
+    for some in _batches(movers):
+        goes = [float(np.ptp(mover.centres, axis=0).max()) >= _LEAST_WAY for mover in some]
+        misfits = iter(_all_misfits([mover for mover, far in zip(some, goes, strict=True) if far]))
+        for mover, far in zip(some, goes, strict=True):
+            yield _kinks(mover, next(misfits)) if far else []
+
+
+def _batches(movers: Sequence[Mover]) -> Iterator[list[Mover]]:
+    """Some thousand points at a time: many short ways cost no more than one long one, and memory stays small."""
+    batch: list[Mover] = []
+    for mover in movers:
+        batch.append(mover)
+        if sum(len(one.times_s) for one in batch) > _AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
+def _all_misfits(movers: Sequence[Mover]) -> list[Values]:
+    if not movers:
         return []
-    told = parts(mover)
+    misfits = _misfits(np.concatenate([m.times_s for m in movers]), np.concatenate([m.centres for m in movers]))
+    ends = np.cumsum([len(mover.times_s) for mover in movers])
+    told = np.split(misfits, ends[:-1])
+    for part in told:  # what reaches into the next mover is no stretch of this one
+        part[np.add.outer(np.arange(len(part)), np.arange(part.shape[1])) > len(part)] = np.inf
+    return told
+
+
+def _kinks(mover: Mover, misfits: Values) -> list[Kink]:
+    told = _parts(mover, misfits)
     found = [_kink(mover, one, other) for one, other in pairwise(told)]
     return [replace(kink, unrest=_unrest(kink, found), points=_points(told, found, i)) for i, kink in enumerate(found)]
 
@@ -237,21 +277,24 @@ def odds(kink: Kink) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """All movers of a clip and the kinks of their ways, those that might be contacts in order of time."""
+    """All movers of a clip, ``lives`` their first and last moments, float64 ``[n, 2]``, and the kinks of their ways, those
+    that might be contacts in order of time."""
 
     kinks: tuple[tuple[Kink, float], ...]
     movers: tuple[tuple[Mover, tuple[float, ...]], ...]
+    lives: Values
 
     @classmethod
     def of(cls, movers: Sequence[Mover]) -> Ways:
         found: list[tuple[Kink, float]] = []
         told: list[tuple[Mover, tuple[float, ...]]] = []
-        for mover in movers:
-            sudden = [k for k in kinks(mover) if k.lost >= _LEAST_LOST and k.speed * min(k.lost, 2.0) >= _LEAST_GONE]
+        for mover, turns in zip(movers, kinks(movers), strict=True):
+            sudden = [k for k in turns if k.lost >= _LEAST_LOST and k.speed * min(k.lost, 2.0) >= _LEAST_GONE]
             judged = [(kink, odds(kink)) for kink in sudden]
             found += judged
             told.append((mover, tuple(kink.time_s for kink, sure in judged if sure > _DOUBTFUL)))
-        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(told))
+        lives = np.array([(mover.times_s[0], mover.times_s[-1]) for mover in movers]).reshape(-1, 2)
+        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(told), lives)
 
     def near(self, time_s: float, x: float, y: float, within_s: float) -> tuple[Kink, float] | None:
         """The likeliest kink near a moment and a place."""
@@ -265,15 +308,18 @@ class Ways:
     def glides(self, time_s: float, x: float, y: float, speed: float) -> bool:
         """Whether what goes at ``speed`` there is a thing that is followed and goes on smoothly."""
         at = (time_s, x, y, speed)
-        return any(_follows(m, at) for m, sudden in self.movers if all(abs(time_s - t) > _CLEAR_S for t in sudden))
+        there = np.flatnonzero((self.lives[:, 0] + _INSIDE_S < time_s) & (time_s < self.lives[:, 1] - _INSIDE_S))
+        return any(
+            _follows(mover, at)
+            for mover, sudden in (self.movers[i] for i in there)
+            if all(abs(time_s - t) > _CLEAR_S for t in sudden)
+        )
 
 
 def _follows(mover: Mover, at: tuple[float, float, float, float]) -> bool:
     """Whether a compact mover is what goes at this speed at this time and place."""
     time_s, x, y, speed = at
     t = mover.times_s
-    if not t[0] + _INSIDE_S < time_s < t[-1] - _INSIDE_S:
-        return False
     i = int(np.searchsorted(t, time_s))
     if float(np.abs(mover.seen[i] - (x, y)).max()) > mover.reach[i] + 0.06 or mover.area[i] > _COMPACT:
         return False

@@ -18,6 +18,7 @@ _LEAST_S = 0.3
 _CROSSED = 0.45
 _MOST = 4000
 _TALL = 16 / 9
+_CLOSE = np.ones((5, 5), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,38 +98,44 @@ class Courses:
 
 def _blobs(step: Step) -> list[Blob]:
     """Pieces of motion, those that go one way apart from those that come towards them."""
+    if step.fastest <= _MOVING:
+        return []
     height, width = step.speed.shape
-    small = cv2.resize(step.velocity, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    speed = cv2.magnitude(small[..., 0], small[..., 1])
-    axis = int(np.abs(small[..., 1]).sum() > np.abs(small[..., 0]).sum())
+    size = (width // 2, height // 2)
+    across, down = (cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (step.across, step.down))
+    moving = cv2.compare(cv2.magnitude(across, down), _MOVING, cv2.CMP_GT)
+    if cv2.countNonZero(moving) < 0.5 * _LEAST_AREA * moving.size:
+        return []
+    main = max((across, down), key=lambda plane: cv2.norm(plane, cv2.NORM_L1))
     found: list[Blob] = []
-    for way in (1.0, -1.0):
-        mask = ((speed > _MOVING) & (way * small[..., axis] > 0)).astype(np.uint8)
-        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-        count, labels, stats, centres = cv2.connectedComponentsWithStats(mask)
+    for way in (cv2.CMP_GT, cv2.CMP_LT):
+        mask = cv2.morphologyEx(cv2.bitwise_and(moving, cv2.compare(main, 0.0, way)), cv2.MORPH_CLOSE, _CLOSE)
+        count, labels, stats, centres = cv2.connectedComponentsWithStats(mask, ltype=cv2.CV_16U)
         order = [int(i) + 1 for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:6]]
-        found += [_blob(step.velocity, labels, i, stats[i], centres[i]) for i in order]
-    return [blob for blob in found if blob.area >= _LEAST_AREA]
+        large = [i for i in order if stats[i, cv2.CC_STAT_AREA] >= _LEAST_AREA * mask.size]
+        found += [_blob((across, down), labels, i, stats[i].tolist(), centres[i].tolist()) for i in large]
+    return found
 
 
 def _blob(
-    velocity: Floats, labels: NDArray[np.int32], index: int, stats: NDArray[np.int32], centre: NDArray[np.float64]
+    velocity: tuple[Floats, Floats], labels: NDArray[np.uint16], index: int, stats: list[int], centre: list[float]
 ) -> Blob:
     height, width = labels.shape
-    x, y, across, down, area = (int(part) for part in stats)
-    inside = labels[y : y + down, x : x + across] == index
-    part = velocity[2 * y : 2 * (y + down) : 2, 2 * x : 2 * (x + across) : 2][inside]
-    weights = np.abs(part).sum(-1) + 1e-6
-    mean = (part * weights[:, None]).sum(0) / weights.sum()
+    x, y, across, down, area = stats
+    box = np.s_[y : y + down, x : x + across]
+    inside = labels[box] == index
+    parts = [plane[box][inside] for plane in velocity]
+    weights = np.abs(parts[0]) + np.abs(parts[1]) + np.float32(1e-6)
+    total = float(weights.sum())
     return Blob(
         x / width,
         y / height,
         (x + across) / width,
         (y + down) / height,
-        (float(centre[0]) + 0.5) / width,
-        (float(centre[1]) + 0.5) / height,
+        (centre[0] + 0.5) / width,
+        (centre[1] + 0.5) / height,
         area / (width * height),
-        (float(mean[0]), float(mean[1])),
+        (float(parts[0] @ weights) / total, float(parts[1] @ weights) / total),
     )
 
 

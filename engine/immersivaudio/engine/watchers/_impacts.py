@@ -8,13 +8,16 @@ the picture changes more and more at a place, or at once, and then no more: what
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 import cv2
 import numpy as np
 
-from immersivaudio.engine.watchers._flow import Brake, Floats, Step, boxed, brake
+from immersivaudio.engine.watchers._brakes import Brake, boxed_at, brake
+from immersivaudio.engine.watchers._flow import Floats, Step
 
 _LEAST_LOSS = 0.02
 _LEAST_DROP = 0.018
@@ -68,6 +71,9 @@ class _Moment:
     change: Floats
     later: Floats
     drop: Floats
+    most_lost: float
+    most_dropped: float
+    spread: float
 
 
 @dataclass(slots=True)
@@ -85,8 +91,7 @@ class Contacts:
         if self._step is None or step.start_s - self._step.end_s > _PATIENCE_S or self._change is None:
             self.flush()
         else:
-            drop = np.maximum(self._change - cv2.dilate(change, _NEAR), 0.0)
-            self._moments.append(_Moment(self._step.end_s, brake(self._step, step), self._change, change, drop))
+            self._moments.append(_between(self._step, step, self._change, change))
         self._step, self._change = step, change
         self._judge(step.end_s - _REACH_S)
         while len(self._moments) > 2 and self._moments[0].time_s < step.end_s - 2.5 * _REACH_S and self._done > 1:
@@ -104,10 +109,17 @@ class Contacts:
             self._done += 1
 
 
+def _between(before: Step, after: Step, change: Floats, later: Floats) -> _Moment:
+    braked = brake(before, after)
+    drop = np.maximum(change - cv2.dilate(later, _NEAR), np.float32(0.0))
+    spread = float(np.count_nonzero(before.change > np.float32(0.04))) / before.change.size
+    return _Moment(before.end_s, braked, change, later, drop, _most(braked.loss), _most(drop), spread)
+
+
 def _areal(change: Floats) -> Floats:
     """``change`` averaged over a box a seventh of the frame wide, at half the resolution."""
     side = max(3, change.shape[1] // 7 | 1)
-    return np.asarray(cv2.blur(change, (side, side), borderType=cv2.BORDER_CONSTANT)[::2, ::2])
+    return np.ascontiguousarray(cv2.blur(change, (side, side), borderType=cv2.BORDER_CONSTANT)[::2, ::2])
 
 
 def _sides(maps: Sequence[Floats], index: int) -> tuple[Floats, Floats]:
@@ -132,7 +144,7 @@ def _places(local: Floats, least: float) -> list[tuple[int, int]]:
 
 def _braked(moments: Sequence[_Moment], index: int) -> list[Contact]:
     here = moments[index]
-    if float(here.brake.loss.max()) < _LEAST_LOSS:
+    if here.most_lost < _LEAST_LOSS:
         return []
     maps = [moment.brake.loss for moment in moments]
     before, after = _sides(maps, index)
@@ -145,7 +157,7 @@ def _braked(moments: Sequence[_Moment], index: int) -> list[Contact]:
 
 def _arrived(moments: Sequence[_Moment], index: int) -> list[Contact]:
     here = moments[index]
-    if float(here.drop.max()) < _LEAST_DROP:
+    if here.most_dropped < _LEAST_DROP:
         return []
     before, after = _sides([moment.drop for moment in moments], index)
     local = here.drop * (here.drop >= before) * (here.drop > after)
@@ -160,21 +172,22 @@ def _contact(
 ) -> Contact:
     here, (kind, sides) = moments[index], how
     height, width = here.drop.shape
-    maps = [m.brake.loss if kind == "brake" else m.drop for m in moments]
+    braked = kind == "brake"
+    maps = [m.brake.loss if braked else m.drop for m in moments]
     peak = float(maps[index][place])
     area = np.s_[max(0, place[0] - 3) : place[0] + 4, max(0, place[1] - 3) : place[1] + 4]
     around = [
-        float(m[area].max())
+        _most(m[area])
         for m, moment in zip(maps, moments, strict=True)
-        if abs(moment.time_s - here.time_s) <= _REACH_S
+        if abs(moment.time_s - here.time_s) <= _REACH_S and (moment.most_lost if braked else moment.most_dropped) > 0.0
     ]
     speed, down, lost, size = _mover(here.brake.before, place, float(here.brake.loss[place]))
-    earlier = float(moments[index - 1].change[area].max()) if index > 0 else 0.0
-    now, later = float(here.change[area].max()), float(here.later[place])
+    earlier = _most(moments[index - 1].change[area]) if index > 0 else 0.0
+    now, later = _most(here.change[area]), float(here.later[place])
     x, y = (place[1] + 0.5) / width, (place[0] + 0.5) / height
     return Contact(
         kind=kind,
-        time_s=_moment(moments, index, (sides[0], peak, sides[1])) if kind == "brake" else here.time_s,
+        time_s=_moment(moments, index, (sides[0], peak, sides[1])) if braked else here.time_s,
         x=x,
         y=y,
         speed=speed,
@@ -185,22 +198,27 @@ def _contact(
         alone=peak / (sum(around) + 1e-6),
         before=earlier / (now + 1e-6),
         after=later / (now + 1e-6),
-        spread=float((here.brake.before.change > 0.04).mean()),
+        spread=here.spread,
         edge=min(x, y, 1 - x, 1 - y),
         peak=peak,
-        ramp=float(moments[index - 2].change[area].max()) / (now + 1e-6) if index > 1 else 0.5,
+        ramp=_most(moments[index - 2].change[area]) / (now + 1e-6) if index > 1 else 0.5,
         drift=_drift(moments, index, place),
         trail=_trail(moments, index, place, speed),
         going=_going(moments),
-        jolt=float(np.abs(np.subtract(here.brake.after.camera[:3], here.brake.before.camera[:3])).max()),
+        jolt=max(abs(a - b) for a, b in zip(here.brake.after.camera[:3], here.brake.before.camera[:3], strict=True)),
         step_s=here.brake.before.end_s - here.brake.before.start_s,
     )
 
 
+def _most(positive: Floats) -> float:
+    """The greatest of numbers none of which is negative; several times faster than numpy's on small arrays."""
+    return float(cv2.norm(positive, cv2.NORM_INF))
+
+
 def _going(moments: Sequence[_Moment]) -> float:
     """How steadily the camera moves or travels around here, frame widths a second."""
-    pans = [np.hypot(*moment.brake.before.camera[:2]) for moment in moments]
-    return float(np.median(pans)) + 2.0 * abs(float(np.median([moment.brake.before.zoom for moment in moments])))
+    pans = [math.hypot(*moment.brake.before.camera[:2]) for moment in moments]
+    return median(pans) + 2.0 * abs(median(moment.brake.before.zoom for moment in moments))
 
 
 def _drift(moments: Sequence[_Moment], index: int, place: tuple[int, int]) -> float:
@@ -246,10 +264,10 @@ def _mover(step: Step, place: tuple[int, int], loss: float) -> tuple[float, floa
     row, column = place[0] * 2, place[1] * 2
     reach = max(3, step.speed.shape[1] // 12)
     area = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
-    speeds, velocity = step.speed[area], step.velocity[area]
-    weights = speeds**2
+    speeds, down = step.speed[area].ravel(), step.down[area].ravel()
+    weights = speeds * speeds
     total = float(weights.sum()) + 1e-9
-    mean = (velocity * weights[..., None]).sum((0, 1)) / total
-    speed = float((speeds * weights).sum() / total)
-    lost = loss / max(1e-6, float(boxed(step.speed)[row, column]))
-    return speed, float(mean[1]) / max(1e-6, speed), min(2.0, lost), float((step.speed > max(0.1, 0.5 * speed)).mean())
+    speed, falling = float(speeds @ weights) / total, float(down @ weights) / total
+    lost = loss / max(1e-6, boxed_at(step.speed, row, column))
+    moving = np.count_nonzero(step.speed > np.float32(max(0.1, 0.5 * speed))) / step.speed.size
+    return speed, falling / max(1e-6, speed), min(2.0, lost), moving

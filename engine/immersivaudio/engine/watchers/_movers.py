@@ -28,7 +28,7 @@ _SAMPLES = 9
 _LEAST_CONTRAST, _USUAL_TIMES = 14, 4
 _LEAST_PIXELS, _MOST_SHARE, _MOST_THINGS = 8, 0.2, 8
 _FORGET_S = 0.13
-_REACH, _REACH_TIMES, _ALIKE = 6.0, 2.2, 3.0
+_REACH, _REACH_TIMES, _ALIKE, _FAR = 6.0, 2.2, 3.0, 1 / 0.7
 _LEAST_POINTS, _MOST_POINTS = 5, 900
 _ZOOMED = 0.15
 _CREEPS, _HELD_S, _MOST_HELD_S = 0.04, 1.0, 4.0
@@ -142,8 +142,8 @@ class Movers:
         pairs = sorted(
             (cost, i, j)
             for i, way in enumerate(self._ways)
-            for j, point in enumerate(free)
-            if (cost := _cost(way, point)) < 1.0
+            for j, cost in enumerate(_costs(way, free, view.time_s))
+            if cost < 1.0
         )
         ways, points = set[int](), set[int]()
         for _, i, j in pairs:
@@ -182,11 +182,9 @@ def _ground(views: Sequence[_View], at: _View) -> _Ground:
     seen = [_moved(view, at) for view in chosen]
     ground = _median(seen)
     usual = cv2.blur(_median([np.asarray(cv2.absdiff(one, ground), np.uint8) for one in seen]), (5, 5))
-    least = np.minimum(usual.astype(np.uint16) * _USUAL_TIMES + _LEAST_CONTRAST, 255)
+    least = cv2.convertScaleAbs(usual, alpha=_USUAL_TIMES, beta=_LEAST_CONTRAST)
     shape = ground.shape[:2]
-    return _Ground(
-        ground, least.astype(np.uint8), at, np.full(shape, -9.0, np.float32), np.full(shape, at.time_s, np.float32)
-    )
+    return _Ground(ground, least, at, np.full(shape, -9.0, np.float32), np.full(shape, at.time_s, np.float32))
 
 
 def _kept(new: _Ground, old: _Ground | None) -> _Ground:
@@ -211,9 +209,21 @@ def _moved(view: _View, at: _View) -> Picture:
 def _shifted(plane: Plane, dx: float, dy: float) -> Plane:
     if abs(dx) < 0.1 and abs(dy) < 0.1:
         return plane
-    move = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-    size = (plane.shape[1], plane.shape[0])
-    return cast(Plane, cv2.warpAffine(plane, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    height, width = plane.shape[:2]
+    column, across = _split(-dx, width)
+    row, down = _split(-dy, height)
+    left, top = max(0, -column), max(0, -row)
+    edges = (top, max(0, row + 1), left, max(0, column + 1))
+    wide = cv2.copyMakeBorder(plane, *edges, cv2.BORDER_REPLICATE)
+    wide = wide[row + top : row + top + height + 1, column + left : column + left + width + 1]
+    wide = cv2.addWeighted(wide[:, :-1], 1.0 - across, wide[:, 1:], across, 0.0)
+    return cast(Plane, cv2.addWeighted(wide[:-1], 1.0 - down, wide[1:], down, 0.0))
+
+
+def _split(shift: float, most: int) -> tuple[int, float]:
+    """A shift in whole pixels, never more than the picture is wide, and the rest of it."""
+    whole = math.floor(min(max(shift, -most), most - 1))
+    return whole, min(1.0, max(0.0, shift - whole))
 
 
 def _median(nine: Sequence[Picture]) -> Picture:
@@ -226,10 +236,14 @@ def _median(nine: Sequence[Picture]) -> Picture:
 def _silhouettes(view: _View, ground: _Ground) -> Iterator[_Point]:
     """Where ``view`` stands out, the largest things first."""
     over = cv2.subtract(cv2.absdiff(_moved(view, ground.at), ground.picture), ground.least)
-    mask = (cv2.max(cv2.max(over[..., 0], over[..., 1]), over[..., 2]) > 0).astype(np.uint8)
-    count, _, stats, centres = cv2.connectedComponentsWithStats(mask)
+    red, green, blue = cv2.split(over)
+    mask = cv2.max(cv2.max(red, green), blue)
+    if cv2.countNonZero(mask) < _LEAST_PIXELS:
+        return
+    # 16-bit labels: OpenCV is several times slower with its usual 32-bit ones.
+    count, _, stats, centres = cv2.connectedComponentsWithStats(mask, ltype=cv2.CV_16U)
     for i in np.argsort(-stats[1:count, cv2.CC_STAT_AREA])[:_MOST_THINGS] + 1:
-        x, y, across, down, pixels = (int(part) for part in stats[i])
+        x, y, across, down, pixels = stats[i].tolist()
         if pixels < _LEAST_PIXELS:
             return
         edge = x <= 0 or y <= 0 or x + across >= mask.shape[1] or y + down >= mask.shape[0]
@@ -242,16 +256,18 @@ def _velocity(one: _Point, other: _Point) -> tuple[float, float]:
     return (other.x - one.x) / lasted, (other.y - one.y) / lasted
 
 
-def _cost(way: _Way, point: _Point) -> float:
-    """How ill a point goes with a way, 1 and more where it cannot: what is struck may be anywhere within reach."""
-    last, lasted = way.last, point.time_s - way.last.time_s
-    ratio = max(point.pixels, last.pixels) / min(point.pixels, last.pixels)
-    if ratio > _ALIKE:
-        return 1.0
-    gone = (way.velocity[0] * lasted, way.velocity[1] * lasted)
-    reach = _REACH + _REACH_TIMES * math.hypot(*gone) + 0.5 * math.sqrt(last.pixels)
-    off = math.hypot(point.x - last.x - gone[0], point.y - last.y - gone[1])
-    return 0.7 * off / reach + 0.3 * math.log(ratio) / math.log(_ALIKE)
+def _costs(way: _Way, points: Sequence[_Point], now_s: float) -> Iterator[float]:
+    """How ill each point of now goes with a way, 1 and more where it cannot: what is struck may be anywhere within
+    reach."""
+    last = way.last
+    lasted, pixels = now_s - last.time_s, last.pixels
+    across, down = way.velocity[0] * lasted, way.velocity[1] * lasted
+    reach = _REACH + _REACH_TIMES * math.hypot(across, down) + 0.5 * math.sqrt(pixels)
+    x, y = last.x + across, last.y + down
+    for point in points:
+        ratio = max(point.pixels, pixels) / min(point.pixels, pixels)
+        off = math.hypot(point.x - x, point.y - y) / reach
+        yield 1.0 if ratio > _ALIKE or off >= _FAR else 0.7 * off + 0.3 * math.log(ratio) / math.log(_ALIKE)
 
 
 def _mover(way: _Way, shape: tuple[int, ...]) -> Mover:

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import groupby
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from immersivaudio.engine.watchers._flow import FLOOR, Step, boxed, pixels_of
+from immersivaudio.engine.watchers._brakes import boxed
+from immersivaudio.engine.watchers._flow import FLOOR, Floats, Step, places_of
 
 Values = NDArray[np.float64]
 
@@ -38,10 +41,8 @@ class Stretches:
     _rows: list[tuple[float, ...]] = field(default_factory=list)
 
     def see(self, step: Step) -> None:
-        moving = step.speed > 1.5 * FLOOR
-        area = float(moving.mean())
-        ys, xs = np.nonzero(moving) if area > 0 else (np.zeros(1), np.zeros(1))
         height, width = step.speed.shape
+        area, x, y = _moving(step)
         self._rows.append(
             (
                 step.start_s,
@@ -49,11 +50,11 @@ class Stretches:
                 *step.camera[:3],
                 step.fit,
                 area,
-                float(np.minimum(step.speed, 2.0).mean()),
-                (float(xs.mean()) + 0.5) / width,
-                (float(ys.mean()) + 0.5) / height,
-                float(step.velocity[..., 1].mean()),
-                float(boxed(step.change)[::3, ::3].max()),
+                float(cv2.mean(cv2.min(step.speed, 2.0))[0]),
+                (x + 0.5) / width,
+                (y + 0.5) / height,
+                float(cv2.mean(step.down)[0]),
+                float(cv2.norm(boxed(step.change), cv2.NORM_INF)),
                 _outward(step),
                 step.zoom,
             )
@@ -70,12 +71,29 @@ class Stretches:
 def _outward(step: Step) -> float:
     """How far what moves does so away from the middle of the picture, 1 all of it, -1 all towards it: what one sees who
     travels forwards (Gibson 1950), while the far parts of the picture stand still."""
-    height, width = step.speed.shape
-    x, y = pixels_of(height, width)
-    x, y = x - np.float32(width / 2), y - np.float32(height / 2)
-    moving = np.where(step.speed > 0.7 * FLOOR, 1.0, 0.0).astype(np.float32)
-    along = (step.velocity[..., 0] * x + step.velocity[..., 1] * y) / (np.sqrt(x * x + y * y) + 1.0)
-    return float((along * moving).sum() / max(1e-6, float((step.speed * moving).sum())))
+    if step.fastest <= 0.7 * FLOOR:
+        return 0.0
+    x, y = _outwards(*step.speed.shape)
+    moving = cv2.compare(step.speed, 0.7 * FLOOR, cv2.CMP_GT)
+    along = cv2.mean(step.across * x + step.down * y, moving)[0]
+    return float(along / max(1e-6, cv2.mean(step.speed, moving)[0]))
+
+
+@lru_cache(maxsize=8)
+def _outwards(height: int, width: int) -> tuple[Floats, Floats]:
+    """x and y of the direction away from the middle, float32 ``[height, width]``: near 1 long, but about the middle."""
+    x, y = np.moveaxis(places_of(height, width) - np.array((width / 2, height / 2), np.float32), -1, 0)
+    far = np.sqrt(x * x + y * y) + np.float32(1.0)
+    return x / far, y / far
+
+
+def _moving(step: Step) -> tuple[float, float, float]:
+    """The share of the picture that moves by itself, and the middle of it in pixels."""
+    if step.fastest <= 1.5 * FLOOR:
+        return 0.0, 0.0, 0.0
+    told = cv2.moments(cv2.compare(step.speed, 1.5 * FLOOR, cv2.CMP_GT), True)
+    count = told["m00"]
+    return count / step.speed.size, told["m10"] / count, told["m01"] / count
 
 
 def _smooth(values: Values, rows: Values, over_s: float = _SMOOTH_S) -> Values:

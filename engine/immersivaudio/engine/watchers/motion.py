@@ -87,7 +87,7 @@ def _impact(impact: Impact) -> Sighting:
 
 class _Motion:
     name = "motion"
-    version = "4"
+    version = "5"
     wish = FrameWish(WIDTH, 30.0)
 
     def available(self) -> str:

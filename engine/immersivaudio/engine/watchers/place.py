@@ -145,7 +145,7 @@ def _sighting(verdict: Verdict, span: Span) -> Sighting:
 
 class _Place:
     name = "place"
-    version = "4"
+    version = "5"
     wish = FrameWish(_WIDTH, 30.0)
 
     def available(self) -> str:
