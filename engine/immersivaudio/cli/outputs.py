@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -216,7 +217,8 @@ class Landing:
         removed."""
         for name in final:
             if name.endswith(_CUES):
-                yield from (self._goal.beside / f"{name.removesuffix(_CUES)}.{stem}.wav" for stem in _LANES)
+                stem_names = itertools.product(_LANES, (".wav", ".mov"))
+                yield from (self._goal.beside / f"{name.removesuffix(_CUES)}.{stem}{end}" for stem, end in stem_names)
             if name.endswith(_MANIFEST):
                 yield from (self._goal.beside / _TAKES / file for file in _takes_of(self._goal.beside / name))
 

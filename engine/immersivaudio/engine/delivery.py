@@ -29,6 +29,8 @@ from immersivaudio.engine.request import DIALECTS, GENERIC, DeliveryWish, Made
 from immersivaudio.engine.riding import Ride, rides
 
 _HEADROOM_DB = -1.0
+# MLT 7.12 starts a 24-bit WAV up to 14 ms late when it jumps into it, FLAC up to 57 ms early, and QuickTime to the sample.
+_PLAYED_EXACTLY = {"kdenlive": ".mov"}
 _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 
@@ -170,7 +172,18 @@ def _stem(job: _Job, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     ixml = {"STEM": stem.value, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
     ixml |= take_files.stem_notes(stem.value, job.edit.name)
     _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db, ride)
+    path = _for_player(job, path)
     return Made(path.name, "stem", path, stem)
+
+
+def _for_player(job: _Job, wav: Path) -> Path:
+    """The same samples in the container that the dialect's editor plays exactly, where WAV is none."""
+    ending = _PLAYED_EXACTLY.get(job.wish.dialect)
+    if ending is None:
+        return wav
+    media.encode_sound(wav, wav.with_suffix(ending), audio_codec="pcm", cancelled=job.cancelled)
+    wav.unlink()
+    return wav.with_suffix(ending)
 
 
 def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
