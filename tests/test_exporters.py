@@ -14,9 +14,10 @@ import opentimelineio as otio
 import pytest
 from conftest import manifest
 
+from immersivaudio.cli import outputs
 from immersivaudio.engine import conform, dialects_out
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, GainPoint, Licence, Span, Stem, Take, samples_at
-from immersivaudio.engine.errors import MediaError
+from immersivaudio.engine.errors import MediaError, RequestError
 from immersivaudio.engine.exporters import rows
 from immersivaudio.engine.importers.exact import range_of, time_at
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -215,3 +216,22 @@ def test_names_are_completed_wherever_the_files_land(dialect: str) -> None:
     )
     assert wanted in pointed
     assert "/footage/a &amp; b.mov" in pointed or "/footage/a%20%26%20b.mov" in pointed
+
+
+def test_an_ending_chooses_the_dialect_and_may_not_contradict_it(tmp_path: Path) -> None:
+    source = tmp_path / "cut.otio"
+    source.touch()
+    chosen = {
+        ending: outputs.plan(source, True, tmp_path / f"out{ending}", "", False).dialect
+        for ending in (".otio", ".xml", ".kdenlive", ".mlt")
+    }
+    assert chosen == {".otio": "generic", ".xml": "premiere", ".kdenlive": "kdenlive", ".mlt": "kdenlive"}
+    asked = outputs.plan(source, True, None, "", False, outputs.Form(dialect="premiere"))
+    assert (asked.main.name, asked.timeline_kind) == ("cut.scored.xml", "timeline")
+    with pytest.raises(RequestError, match="no name for a timeline for kdenlive"):
+        outputs.plan(source, True, tmp_path / "out.xml", "", False, outputs.Form(dialect="kdenlive"))
+
+
+def test_a_video_may_become_a_timeline(tmp_path: Path) -> None:
+    asked = outputs.plan(tmp_path / "clip.mp4", False, None, "", False, outputs.Form(dialect="kdenlive"))
+    assert (asked.kind, asked.main.name) == ("otio", "clip.scored.kdenlive")
