@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,13 +15,15 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from immersivaudio.engine import composing, conform, media
+from immersivaudio.engine import composing, conform, media, pipeline
 from immersivaudio.engine.composing import Score, Section
 from immersivaudio.engine.composing.player import played
-from immersivaudio.engine.cue import Cue, Span, Stem
+from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import MediaError
+from immersivaudio.engine.importers.relink import locate_media
 from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.music import create, score_of
+from immersivaudio.engine.request import DeliveryWish, Outcome, ScoreRequest, Workspace
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
 from _midi import Midi, beyond, met, parallels, parsed, slices, tempo_off, top_line
@@ -253,6 +257,66 @@ def test_real_cuts_meet_bar_lines(energy: float, warmth: float, tmp_path: Path) 
         assert tempo_off(midi, score.wanted_bpm) <= 0.0801
     assert asked > 100
     assert found / asked >= 0.9
+
+
+COMMAND = [sys.executable, "-m", "immersivaudio"]
+
+
+def colours(at_s: float) -> np.ndarray:
+    """A stand-in for footage: colours and a stripe that drift, so that only the edit's own cuts jump."""
+    turns = np.array([1 / 31, 1 / 17, 1 / 11]) * at_s
+    picture = np.full((54, 96, 3), 128 + 100 * np.sin(2 * np.pi * turns), np.uint8)
+    picture[:, int(3 * at_s) % 80 :][:, :16] = 240
+    return picture
+
+
+def made_by(kind: str, outcome: Outcome) -> Path:
+    return next(one.path for one in outcome.made if one.kind == kind and one.stem in (None, Stem.MUSIC))
+
+
+def test_a_real_edit_gets_music_to_its_last_frame(draw: Callable[..., Path], shared: Path, tmp_path: Path) -> None:
+    """A timeline of Final Cut Pro at 29.97, all its retimed pieces cut out of one stand-in film, the whole way."""
+    film = draw(colours, 97.0, Fraction(30000, 1001), "stand-in")
+    (tmp_path / "TestVideo.mp4").symlink_to(film)
+    timeline = shared / "media/timelines/fcpx-29.97-drop-frame.fcpxml"
+    told = ["score", timeline, "--media", tmp_path, "--music", "--output", "stems", "-o", tmp_path / "out", "--quiet"]
+    lanes = [word for lane in ("ambience", "foley", "effects") for word in ("--without", lane)]
+    subprocess.run([*COMMAND, *map(str, told), *lanes], check=True, timeout=300)
+
+    found = locate_media(timeline, [tmp_path])
+    _, edit = conform.read(timeline, found)
+    cuts = [float(clip.record.start_s) for clip in edit.picture if clip.record.start_s > 0]
+    midi = parsed(next((tmp_path / "out").glob("*.music.mid")).read_bytes())
+    assert len(cuts) >= 11
+    assert met(midi, cuts) >= 0.9 * len(cuts)
+    assert midi.seconds(midi.end) == pytest.approx(float(edit.duration_s), abs=0.002)
+    stem = next((tmp_path / "out").glob("*.music.wav"))
+    assert media.probe(stem).duration_s == Fraction(samples_at(edit.duration_s), RATE)
+    wave = np.concatenate(list(media.sound(stem, None)), axis=1)
+    last_frame = wave[:, -samples_at(1 / edit.rate) :]
+    assert np.sqrt(np.mean(last_frame**2)) > 10 ** (-12 / 20) * np.sqrt(np.mean(wave**2))
+
+
+def test_speech_of_the_original_thins_the_music(shared: Path, tmp_path: Path) -> None:
+    """Through the pipeline, on a real narration: kept, it is left room for; replaced, it is not."""
+    clip = shared / "media/video/narration-nasa-two-video-two-audio.mp4"
+    thin, full = (_scored_with_music(clip, tmp_path / original, original) for original in ("keep", "replace"))
+    quiet = [(float(said.span.start_s), float(said.span.end_s)) for said in thin.sheet.speech]
+    assert quiet
+    inside = []
+    for outcome in (thin, full):
+        midi = parsed(made_by("midi", outcome).read_bytes())
+        starts = [(midi.seconds(note.start), note.program) for note in midi.notes]
+        inside.append([program for at, program in starts if any(start <= at < end for start, end in quiet)])
+    assert set(inside[0]) <= {49, 43}
+    assert len(inside[1]) > 2 * len(inside[0])
+
+
+def _scored_with_music(clip: Path, folder: Path, original: str) -> Outcome:
+    folder.mkdir()
+    params = {"music": True, "ambience": False, "foley": False, "effects": False}
+    request = ScoreRequest(media=clip, params=params, delivery=DeliveryWish(outputs=("stems",), original=original))
+    return pipeline.score(request, Workspace(folder / "cache", folder), lambda event: None, lambda: False)
 
 
 def test_even_cuts_all_meet_bar_lines() -> None:
