@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,24 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError):
         JobStore(tmp_path / "home" / "jobs.sqlite3")
+
+
+def test_ended_jobs_expire_by_age_and_count_and_unfinished_never(store: JobStore) -> None:
+    made = [store.create(f"r{number}", b"spec %d" % number, 10).job_id for number in range(6)]
+    for job_id in made[:4]:
+        store.take()
+        store.add_event(job_id, progress(0.5))
+        store.finish(job_id, jobs.SUCCEEDED, b"result")
+    running = store.take()
+    assert running is not None
+    assert store.expire(keep=2, ended_before_ns=0) == 2
+    assert [row.job_id for row in store.page(0, 10)] == [made[5], made[4], made[3], made[2]]
+    with pytest.raises(NotFoundError):
+        store.events_after(made[0], 0)
+    assert store.create("r0", b"spec 0", 10).job_id != made[0], "its request id is free again"
+    assert store.expire(keep=9, ended_before_ns=time.time_ns()) == 2
+    assert store.expire(keep=0, ended_before_ns=time.time_ns()) == 0
+    assert sorted(store.unfinished()) == [b"spec 0", b"spec 4", b"spec 5"]
+    assert store.get(running.job_id).state == jobs.RUNNING
+    (left,) = store._database.execute("SELECT COUNT(DISTINCT job_id) FROM events").fetchone()
+    assert left == 3

@@ -57,6 +57,7 @@ def _rows() -> Iterator[Row]:
     yield from _packages(_BASE, "MISSING", "install immersivaudio again")
     yield _ffmpeg()
     yield _home()
+    yield _kept()
     yield from _plugins("watchers")
     yield from _plugins("performers")
     yield from _packages(_MODELS, "absent", "only for models: pip install 'immersivaudio[models]'")
@@ -116,6 +117,19 @@ def _home() -> Row:
         return "MISSING", f"{folder}: {error.strerror}", "set IMMERSIVAUDIO_HOME to a folder you may write"
     state = "ok" if free > _NEED_BYTES else "tight"
     return state, f"{folder}, {free / 1024**3:.1f} GiB free", "" if state == "ok" else "free some space"
+
+
+def _kept() -> Row:
+    from immersivaudio.cli.engines import GIB, cache_bytes, home
+    from immersivaudio.engine import housekeeping
+
+    cache = home() / "cache"
+    sizes = {name: housekeeping.size(cache / name) for name in housekeeping.KEPT} | {
+        "blobs": housekeeping.size(home() / "blobs")
+    }
+    told = ", ".join(f"{name} {held / GIB:.2f}" for name, held in sizes.items())
+    advice = f"at most {cache_bytes() / GIB:g} GiB are kept (IMMERSIVAUDIO_CACHE_GB); any of it may be removed"
+    return "ok", f"kept (GiB): {told}", advice
 
 
 def _plugins(kind: str) -> Iterator[Row]:

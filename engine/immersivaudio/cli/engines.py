@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,17 @@ from immersivaudio.bridge.client import Client, Engine, spawn_engine
 from immersivaudio.engine.errors import OutputError
 from immersivaudio.engine.models.store import home as home
 
+GIB = 1 << 30
 _LOCK, _DAY_S = ".in-use", 24 * 3600
+
+
+def cache_bytes() -> int:
+    """How large the cache may grow: IMMERSIVAUDIO_CACHE_GB, 20 when it says nothing sensible."""
+    with contextlib.suppress(ValueError):
+        wanted = float(os.environ.get("IMMERSIVAUDIO_CACHE_GB", ""))
+        if 0 <= wanted < 1e9:
+            return round(wanted * GIB)
+    return 20 * GIB
 
 
 @contextlib.contextmanager
@@ -48,6 +59,7 @@ def own_engine(state: Path) -> Iterator[Engine]:
         _clear_abandoned(calls)
         address = f"unix:{Path(folder) / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
+        command += ["--cache-bytes", str(cache_bytes())]
         places = ["--home", jobs, "--cache", str(state / "cache"), "--root", Path.cwd().anchor]
         with spawn_engine([*command, *places]) as engine:
             yield engine

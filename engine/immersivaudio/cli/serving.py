@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,20 +17,25 @@ import click
 @click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="Ask clients for this token.")
 @click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Certificate (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Key (PEM).")
-def serve(
-    address: str, roots: tuple[Path, ...], home: Path | None, token: str, tls_cert: Path | None, tls_key: Path | None
-) -> None:
+@click.option("--cache-gb", type=click.FloatRange(0), default=20.0, show_default=True, envvar="IMMERSIVAUDIO_CACHE_GB",
+              help="How large the cache may grow (GiB); what was not used for longest goes first.")  # fmt: skip
+@click.option("--blobs-gb", type=click.FloatRange(0), default=20.0, show_default=True,
+              help="The same for uploads and results; what a waiting job needs stays.")  # fmt: skip
+@click.option("--keep-jobs", type=click.IntRange(0), default=1000, show_default=True, help="Ended jobs to remember.")
+@click.option("--keep-days", type=click.FloatRange(0), default=30.0, show_default=True, help="For how long.")
+def serve(home: Path | None, **options: Any) -> None:
     """Run the engine for editors until it is stopped; prints the address it listens on.
 
     Listens on this machine only, unless it is given TLS and a token.
     """
+    from immersivaudio.cli.engines import GIB
     from immersivaudio.cli.engines import home as usual_home
     from immersivaudio.engine import server
+    from immersivaudio.engine.housekeeping import Limits
 
-    config = server.ServeConfig(
-        address=address, home=home or usual_home(), roots=roots, token=token, tls_cert=tls_cert, tls_key=tls_key
-    )
-    server.serve(config)
+    sizes = (round(options.pop(name) * GIB) for name in ("cache_gb", "blobs_gb"))
+    limits = Limits(*sizes, options.pop("keep_jobs"), options.pop("keep_days"))
+    server.serve(server.ServeConfig(home=home or usual_home(), limits=limits, **options))
 
 
 @click.command()

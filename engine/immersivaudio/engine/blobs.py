@@ -13,17 +13,21 @@ import hashlib
 import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from immersivaudio.engine import housekeeping
 from immersivaudio.engine.errors import NotFoundError, OutputError, RequestError
 
 CHUNK_BYTES = 1 << 20
 # What an upload must leave free on the disk: the job list and the work of running jobs live there too.
 _RESERVE_BYTES = 64 << 20
+# So long a client may take between an upload and its job, or between a job's end and the last download.
+_RECENT_S = 3600.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -91,6 +95,7 @@ class BlobStore:
         """
         if not self.holds(digest):
             raise NotFoundError("The engine does not hold this blob.", "Upload it first.")
+        housekeeping.use(self._place(digest))
         return self._place(digest)
 
     def committed(self, digest: Digest) -> tuple[int, bool]:
@@ -140,11 +145,20 @@ class BlobStore:
                 os.fsync(file.fileno())
             if not self.holds(digest):
                 self._link(path, self._place(digest))
+            housekeeping.use(self._place(digest))
         except FileNotFoundError as error:
             raise NotFoundError(f"{path.name} was announced and is not there.") from error
         except OSError as error:
             raise _write_error(error) from error
         return digest
+
+    def tidy(self, most_bytes: int, in_use: Container[str]) -> int:
+        """Remove blobs that were not used for longest until ``most_bytes`` are held; how many bytes went.
+
+        Those ``in_use`` (by sha256) stay, and so does what came or was asked for within the hour: a job may follow.
+        """
+        recent_s = time.time() - _RECENT_S
+        return housekeeping.tidy([self.folder], most_bytes, recent_s, lambda path: path.name[:64] in in_use)
 
     def _link(self, path: Path, place: Path) -> None:
         partial = self._partials / f"{uuid.uuid4().hex}.link"

@@ -8,6 +8,7 @@ import functools
 import logging
 import sqlite3
 import threading
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from typing import ParamSpec, TypeVar
 from immersivaudio.engine import jobs
 from immersivaudio.engine.errors import CancelledError, EngineError, UnavailableError
 from immersivaudio.engine.executor import Executor, Heard, Order
+from immersivaudio.engine.housekeeping import Limits
 from immersivaudio.engine.jobs import JobRow, JobStore
 from immersivaudio.v1 import job_pb2
 
@@ -101,6 +103,15 @@ class Dispatcher:
         if row.state == jobs.RUNNING:
             await self._executor.cancel(job_id)
         return await self._on_disk(self._store.get, job_id)
+
+    async def expire(self, limits: Limits) -> int:
+        """Forget ended jobs that are old or too many; says how many."""
+        before_ns = time.time_ns() - round(limits.days * 86_400 * 1e9)
+        return await self._on_disk(self._store.expire, limits.jobs, before_ns)
+
+    async def unfinished(self) -> Sequence[bytes]:
+        """The specs of the jobs that wait or run."""
+        return await self._on_disk(self._store.unfinished)
 
     async def watch(self, job_id: str, after: int) -> AsyncIterator[job_pb2.JobEvent]:
         """Events after a sequence number, then new ones as they come, until the job has ended.

@@ -230,6 +230,25 @@ class JobStore:
                 self._move(job_id, CANCELLED if cancel else QUEUED)
         return len(running)
 
+    def unfinished(self) -> Sequence[bytes]:
+        """The specs of the jobs that wait or run."""
+        query = "SELECT spec FROM jobs WHERE state IN (?, ?)"
+        return [spec for (spec,) in self._database.execute(query, (QUEUED, RUNNING))]
+
+    def expire(self, keep: int, ended_before_ns: int) -> int:
+        """Forget jobs that ended before a moment, or that more than ``keep`` jobs ended after; says how many.
+
+        Their events go with them, and a request id of theirs is free again. Unfinished jobs are never forgotten.
+        """
+        ended = f"state IN ({', '.join(str(int(state)) for state in sorted(ENDED))})"
+        with self._writing() as database:
+            query = f"SELECT job_id FROM jobs WHERE {ended} AND (ended_ns<? OR job_id NOT IN (SELECT job_id FROM jobs "
+            query += f"WHERE {ended} ORDER BY ended_ns DESC LIMIT ?))"
+            gone = [(job_id,) for (job_id,) in database.execute(query, (ended_before_ns, keep)).fetchall()]
+            database.executemany("DELETE FROM events WHERE job_id=?", gone)
+            database.executemany("DELETE FROM jobs WHERE job_id=?", gone)
+        return len(gone)
+
     def events_after(self, job_id: str, sequence: int, limit: int = 256) -> tuple[Sequence[job_pb2.JobEvent], bool]:
         """Up to ``limit`` events after ``sequence``, and whether the job has ended and these are the last.
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from immersivaudio.engine import housekeeping
 from immersivaudio.engine.audio import Block, amplitude, decibels
 from immersivaudio.engine.cue import Stem, content_key
 from immersivaudio.engine.desk import Desk, summed
@@ -137,6 +138,7 @@ class Meters:
             return None
         try:
             rows: Numbers = np.load(self._place(key), allow_pickle=False)
+            housekeeping.use(self._place(key))
         except (OSError, ValueError, EOFError):
             return None
         return rows

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from immersivaudio.engine import __version__, gate, plugins, sounds
+from immersivaudio.engine import __version__, gate, housekeeping, plugins, sounds
 from immersivaudio.engine.cue import HINTS, Cue, Licence, Take, content_key, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
@@ -197,4 +197,8 @@ def _load(card: Path, wav: Path, cue: Cue) -> Take | None:
         row["notes"] = tuple(row["notes"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return Take(**{**row, "cue_id": cue.id, "path": str(wav)}) if wav.is_file() else None
+    if not wav.is_file():
+        return None
+    for path in (card, wav):
+        housekeeping.use(path)
+    return Take(**{**row, "cue_id": cue.id, "path": str(wav)})

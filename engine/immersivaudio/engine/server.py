@@ -8,14 +8,16 @@ import asyncio
 import hmac
 import inspect
 import ipaddress
+import itertools
 import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,9 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from immersivaudio.engine import blobs, dispatch, errors, jobs, model_list, services
+from immersivaudio.engine import blobs, dispatch, errors, housekeeping, jobs, model_list, services
 from immersivaudio.engine.executor import LocalExecutor, RemoteError
+from immersivaudio.engine.housekeeping import Limits
 from immersivaudio.engine.supervise import LocalConfig
 from immersivaudio.engine.wire_checks import FieldsError
 from immersivaudio.v1 import (
@@ -43,6 +46,7 @@ from immersivaudio.v1 import (
 DOMAIN = "immersivaudio"
 _RETRY_S = 5
 _GRACE_S = 2.0
+_HOUSE_S = 3600.0
 _MAX_CALLS = 1000
 log = logging.getLogger("immersivaudio.server")
 
@@ -87,7 +91,7 @@ class ServeConfig:
 
     ``roots`` are the folders whose media may be named by path. ``tls_cert`` and ``tls_key`` (PEM files) turn TLS on.
     ``cache`` (``home/cache`` when not given) may be shared by several engines: what lies there is named by content.
-    ``until_eof`` stops the server when its stdin ends: an engine of somebody's own never outlives him.
+    ``limits`` say how much is kept (see ``housekeeping``). ``until_eof`` stops the server when its stdin ends: an engine of somebody's own never outlives him.
     """
 
     home: Path
@@ -102,6 +106,7 @@ class ServeConfig:
     max_queue: int = 1000
     job_function: str = "immersivaudio.engine.pipeline:score"
     until_eof: bool = False
+    limits: Limits = field(default_factory=Limits)
 
 
 def serve(config: ServeConfig) -> None:
@@ -130,10 +135,28 @@ async def _serve(config: ServeConfig) -> None:
     await executor.start()
     await server.start()
     config.ready(address)
+    keeping = asyncio.create_task(_keep_house(desk, config.limits))
     await stop.wait()
+    keeping.cancel()
     await checker.enter_graceful_shutdown()
     await dispatcher.close()
     await server.stop(_GRACE_S)
+
+
+async def _keep_house(desk: services.Desk, limits: Limits) -> None:
+    """At the start and every hour: forget old jobs, and bring the cache and the blobs under their sizes."""
+    while True:
+        try:
+            await desk.dispatcher.expire(limits)
+            specs = await desk.dispatcher.unfinished()
+            in_use = frozenset(itertools.chain.from_iterable(map(services.digests_in, specs)))
+            gone = await asyncio.to_thread(desk.blobs.tidy, limits.blob_bytes, in_use)
+            gone += await asyncio.to_thread(housekeeping.tidy_cache, desk.cache, limits.cache_bytes)
+            if gone:
+                log.info("%.1f MiB that were not used for longest are gone", gone / 2**20)
+        except (errors.EngineError, OSError, sqlite3.Error):
+            log.exception("tidying up failed")
+        await asyncio.sleep(_HOUSE_S)
 
 
 async def build(desk: services.Desk, token: str) -> tuple[grpc.aio.Server, Any]:
@@ -340,10 +363,17 @@ def main() -> None:
     parser.add_argument("--tls-key", type=Path, help="key (PEM)")
     parser.add_argument("--workers", type=int, default=1, help="jobs at a time")
     parser.add_argument("--max-queue", type=int, default=1000, help="jobs that may wait")
+    usual = Limits()
+    parser.add_argument("--cache-bytes", type=int, default=usual.cache_bytes, help="how large the cache may grow")
+    parser.add_argument("--blob-bytes", type=int, default=usual.blob_bytes, help="how large the blobs may grow")
+    parser.add_argument("--keep-jobs", type=int, default=usual.jobs, help="how many ended jobs are remembered")
+    parser.add_argument("--keep-days", type=float, default=usual.days, help="how long ended jobs are remembered")
     parser.add_argument("--job-function", default="immersivaudio.engine.pipeline:score", help=argparse.SUPPRESS)
     parser.add_argument("--until-eof", action="store_true", help="stop when stdin ends")
     options = vars(parser.parse_args())
     options["roots"] = tuple(options.pop("root"))
+    kept = (options.pop(name) for name in ("cache_bytes", "blob_bytes", "keep_jobs", "keep_days"))
+    options["limits"] = Limits(*kept)
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     try:
         serve(ServeConfig(**options))

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from google.protobuf.message import Message
 
 from immersivaudio.engine import __version__, access, cue, effects, jobs, wire, wire_checks
 from immersivaudio.engine.blobs import CHUNK_BYTES, BlobStore, Digest, receive
@@ -37,6 +39,20 @@ class Desk:
     dispatcher: Dispatcher
     executor: Executor
     blobs: BlobStore
+
+
+def digests_in(spec: bytes) -> Iterator[str]:
+    """The sha256 of every blob that a job's serialized spec names."""
+    waiting: list[Message] = [job_pb2.JobSpec.FromString(spec)]
+    while waiting:
+        message = waiting.pop()
+        if isinstance(message, media_pb2.Digest):
+            yield message.sha256
+        for _, value in message.ListFields():
+            several = (
+                value.values() if isinstance(value, Mapping) else value if isinstance(value, Sequence) else (value,)
+            )
+            waiting += [one for one in several if isinstance(one, Message)]
 
 
 class EffectService:

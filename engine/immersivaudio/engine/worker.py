@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from immersivaudio.engine import model_list
+from immersivaudio.engine import housekeeping, model_list
 from immersivaudio.engine.blobs import BlobStore
 from immersivaudio.engine.errors import CancelledError, EngineError
 from immersivaudio.engine.orders import Reporter, Shelf, request_of
@@ -125,12 +125,13 @@ class Worker:
         try:
             reporter = Reporter(self._blobs)
             request = request_of(spec, Shelf(self._roots, self._blobs, scratch))
-            outcome = self._job_function(
-                request,
-                Workspace(cache=self._cache, scratch=scratch),
-                lambda said: self._emit(job_id, reporter, said),
-                lambda: job_id in self._cancelled,
-            )
+            with housekeeping.at_work(self._cache):
+                outcome = self._job_function(
+                    request,
+                    Workspace(cache=self._cache, scratch=scratch),
+                    lambda said: self._emit(job_id, reporter, said),
+                    lambda: job_id in self._cancelled,
+                )
             return reporter.result(outcome)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from immersivaudio.engine import abreast, bwf
+from immersivaudio.engine import abreast, bwf, housekeeping
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 from immersivaudio.engine.errors import CancelledError, MediaError, OutputError
 
@@ -130,6 +130,7 @@ def _kept(place: Path) -> list[bytes] | None:
     starts = list(itertools.accumulate(lengths, initial=4 + 4 * count))
     if starts[-1] != len(data):
         return None
+    housekeeping.use(place)
     return [data[start:end] for start, end in itertools.pairwise(starts)]
 
 
