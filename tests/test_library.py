@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from library_stage import OWN, blows, encode, noise, wav
 from scipy import signal
 
 from immersivaudio.engine import bwf, media, performing, plugins, riff
@@ -27,45 +27,7 @@ from immersivaudio.engine.library.records import NOT_STATED, Entry
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.sounds import BY_ID
 
-OWN = Licence("CC-BY-4.0", True, "Field Recordist")
 START_S = Fraction(7, 3)
-
-
-def noise(seconds: float, seed: int, level_db: float = -30.0, channels: int = 2) -> Block:
-    """Pink-ish noise, no two seeds alike."""
-    white = np.random.default_rng(seed).standard_normal((channels, round(seconds * 48_000)))
-    tilted = signal.lfilter([0.05], [1, -0.95], white)
-    return (tilted * 10 ** (level_db / 20) / tilted.std()).astype(np.float32)
-
-
-def blows(
-    seconds: float, moments_s: tuple[float, ...], pitches_hz: tuple[float, ...], level_db: float = -20.0
-) -> Block:
-    """Silence with a struck tone at each moment, the first sample of each a full peak."""
-    whole = np.zeros((2, round(seconds * 48_000)), np.float32)
-    for moment_s, pitch_hz in zip(moments_s, pitches_hz, strict=True):
-        at = round(moment_s * 48_000)
-        time_s = np.arange(min(12_000, whole.shape[1] - at)) / 48_000
-        whole[:, at : at + len(time_s)] += (
-            10 ** (level_db / 20) * np.cos(2 * np.pi * pitch_hz * time_s) * np.exp(-time_s * 30)
-        ).astype(np.float32)
-    return whole
-
-
-def wav(path: Path, samples: Block, description: str = "", **ixml: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tags = bwf.Tags(description, originator="Recordist", ixml=ixml)
-    with bwf.WavWriter(path, samples.shape[0], bits=24, tags=tags) as writer:
-        writer.write(samples)
-    return path
-
-
-def encode(source: Path, target: Path, *options: str) -> Path:
-    command = [media.ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", "-i", str(source), *options, str(target)]
-    subprocess.run(command, check=True)
-    return target
-
-
 HITS_S, PITCHES_HZ = (0.5, 1.25, 2.0), (700.0, 1100.0, 1600.0)
 
 
