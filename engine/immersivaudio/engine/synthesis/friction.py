@@ -34,7 +34,7 @@ def body(rng: Rng, base_hz: float, hard: float, count: int = 90) -> Array:
     the loss of wood (``hard`` 0) to that of metal (1). Energy 1 a channel."""
     hz = base_hz * (1 + 0.22 * (np.arange(count) + 0.3 * rng.standard_normal(count)))
     hz = np.abs(hz[(hz > 40.0) & (hz < 16_000.0)])
-    decay_s = 1 / (glide(110.0, 18.0, hard) + np.pi * glide(0.03, 0.002, hard) * hz)
+    decay_s = 1 / (glide(160.0, 45.0, hard) + np.pi * glide(0.05, 0.008, hard) * hz)
     samples = int(min(0.45, 5 * float(decay_s.max())) * RATE_HZ)
     shared = rng.uniform(0.3, 1.0, len(hz))
     rows = [ringing(hz, decay_s, shared * rng.uniform(0.4, 1.0, len(hz)), samples) for _ in range(2)]
@@ -58,7 +58,7 @@ class Scrape:
             Wander(rng, (0.006, 0.02, 0.07)),
             Wander(rng, (0.1, 0.4)),
         )
-        self._read_hz = glide(900.0, 4_200.0, hard)
+        self._read_hz = glide(1_600.0, 5_200.0, hard)
         self._catches = Cloud(
             rng, lambda own: rub(own, glide(600.0, 0.9 * self._read_hz + 900.0, own.random())), 96, 0.3
         )
@@ -71,17 +71,17 @@ class Scrape:
         speed = self._drawn(now) * np.exp(0.15 * self._slow.frame())
         grip = speed * np.exp(0.5 * self._rough.frame())
         paint = hump(self._read_hz * (0.25 + 0.9 * np.sqrt(speed)), 1.1) * slope(-2.0, 500.0)
-        force = self._noise.frame(grip[:, None] * paint)[0] + 0.35 * self._catches.frame(380.0 * grip, 0.9)[0]
-        return self._body.frame(force) + 0.7 * force
+        force = self._noise.frame(grip[:, None] * paint)[0] + 0.12 * self._catches.frame(380.0 * grip, 0.9)[0]
+        return self._body.frame(force) + 1.5 * force
 
     def _drawn(self, now: Array) -> Array:
         """The speed of the strokes at these moments: a fast start, a hold, a stop."""
         while self._next_s < now[-1] + 0.1:
-            length = glide(1.6, 0.35, self._fast) * self._rng.uniform(0.6, 1.5)
+            length = glide(2.4, 0.6, self._fast) * self._rng.uniform(0.6, 1.5)
             self._strokes.append((self._next_s, length, self._rng.uniform(0.6, 1.1)))
             self._next_s += length * self._rng.uniform(0.9, 1.25)
         self._strokes = [stroke for stroke in self._strokes if stroke[0] + stroke[1] > now[0] - HOP_S]
-        speed = np.full(len(now), 0.04)
+        speed = np.full(len(now), 0.1)
         for start, length, most in self._strokes:
             share = np.clip((now - start) / length, 0.0, 1.0)
             speed += most * np.minimum(1.0, share / 0.12) * np.minimum(1.0, (1 - share) / 0.2)

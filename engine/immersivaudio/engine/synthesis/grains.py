@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ def rub(rng: Rng, centre_hz: float) -> Array:
 class Tape:
     """Waveforms laid at any sample from now on, read frame by frame: tails run over the joins."""
 
-    def __init__(self) -> None:
-        self._buffer = np.zeros((2, 2 * FRAME))
+    def __init__(self, kind: type[np.floating[Any]] = np.float64) -> None:
+        self._buffer = np.zeros((2, 2 * FRAME), kind)
 
     def lay(self, start: int, wave: Array, sides: Array) -> None:
         """Add mono ``wave`` at ``start`` samples from the frame's first, with ``sides`` ``[2]`` gains."""

@@ -228,7 +228,7 @@ class Clock:
 
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("clock")
-        self._beat_s, self._count = 1 / glide(1.0, 5.0, ask["speed"]), 0
+        self._beat_s, self._count = 1 / glide(1.0, 6.0, ask["speed"]), 0
         self._case = [self._side(rng, own) for own in (1.0, rng.uniform(0.8, 0.92))]
         self._tape, self._next_s, self._clock_s = Tape(), 0.05, 0.0
         self._noise, self._air = Noise(rng, 0.9), unit(slope(-6.0, 70.0) * band(35.0, 3_000.0, 1)) * 0.003
@@ -251,12 +251,13 @@ class Clock:
 
     def _beat(self) -> Array:
         rng, (hz, decay_s) = self._rng, self._case[self._count % 2]
-        out = np.zeros(int(0.12 * RATE_HZ))
+        out, tick = np.zeros(int(0.12 * RATE_HZ)), np.exp(-seconds(0.02) / 0.0015)
         for late_s, loud in ((0.0, 0.3), (0.0035, 0.45), (0.0105, 1.0)):
             hit = signal.oaconvolve(
                 ringing(hz, decay_s, rng.uniform(0.3, 1.0, len(hz)), 4_000), pushed(rng, 0.0002, 1.0)
             )
-            hit[:48] += 0.5 * np.max(np.abs(hit)) * rng.standard_normal(48) * np.exp(-np.arange(48) / 10)
+            hit *= 0.35 / np.max(np.abs(hit))
+            hit[: len(tick)] += burst(rng, 0.02, band(2_500.0, 10_000.0, 2))[: len(tick)] * tick
             first = int((late_s * rng.uniform(0.9, 1.1)) * RATE_HZ)
             out[first : first + len(hit)] += loud * rng.uniform(0.8, 1.15) * hit / np.max(np.abs(hit))
         return out

@@ -90,9 +90,9 @@ class Kick:
     def strike(self, rng: Rng) -> Array:
         strength = self._ask["strength"]
         contact = glide(0.009, 0.0065, strength) * rng.uniform(0.93, 1.07)
-        skin = self._air_hz * np.array([1.0, 1.6, 2.3, 3.1, 4.6, 6.2, 8.8, 11.5])
+        skin = self._air_hz * np.array([1.0, 1.6, 2.3, 3.1, 4.6, 6.2, 8.8, 11.5]) * rng.uniform(0.9, 1.1, 8)
         thump = signal.oaconvolve(
-            ringing(skin, 1.2 / (10.0 + 0.09 * skin), np.ones(8), int(0.3 * RATE_HZ)),
+            ringing(skin, 1.0 / (25.0 + 0.16 * skin), np.ones(8), int(0.3 * RATE_HZ)),
             pushed(rng, 0.45 * contact, 0.6),
         )
         t = seconds(0.12)
@@ -100,7 +100,7 @@ class Kick:
         parts = [
             (0.0, 1.0, thump),
             (0.0, 0.35, shove),
-            (0.0, lerp(0.4, 1.0, strength), hissed(rng, 700.0, lerp(2_500.0, 7_000.0, strength), 0.0035)),
+            (0.0, lerp(0.7, 1.6, strength), hissed(rng, 700.0, lerp(2_500.0, 7_000.0, strength), 0.0035)),
             (contact, lerp(0.05, 0.16, strength), hissed(rng, 500.0, 4_000.0, 0.006)),
         ]
         return placed(laid(parts), self._ask["distance"], rng)

@@ -126,7 +126,7 @@ class _Drip:
 
     def __init__(self, rng: Rng, every_s: float) -> None:
         self._rng, self._every_s = rng, every_s
-        self._radius_m, self._sides = glide(0.0022, 0.006, rng.random()), panned(rng.uniform(-0.8, 0.8))
+        self._radius_m, self._sides = glide(0.0028, 0.006, rng.random()), panned(rng.uniform(-0.8, 0.8))
         self._loud, self.next_s = glide(0.35, 1.0, rng.random()), rng.uniform(0.0, every_s)
 
     def fall(self, tape: Tape, now_s: float) -> None:
@@ -157,7 +157,7 @@ class Drips:
         rng = ask.rng("drips")
         many = ask["intensity"]
         self._places = [
-            _Drip(rng, glide(2.4, 0.55, many) * rng.uniform(0.7, 1.7)) for _ in range(round(lerp(3, 9, many)))
+            _Drip(rng, glide(2.4, 0.55, many) * rng.uniform(0.7, 1.7)) for _ in range(round(lerp(2, 6, many)))
         ]
         self._tape, self._clock_s = Tape(), 0.0
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (0.5, 3.0))

@@ -9,7 +9,7 @@ first and sharp, the far ones as rumble; the air and the turbulence between take
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft, signal
+from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp
 from immersivaudio.engine.synthesis.grains import Tape
@@ -23,12 +23,10 @@ def _channel(rng: Rng, away_m: float) -> tuple[Array, Array]:
     """Pieces of a channel from cloud to ground, branches among them: middles ``[n, 3]`` in metres, directions ``[n, 3]``."""
     middles, ways = [], []
     starts = [(np.array([away_m, 0.0, 0.0]), np.array([0.0, 0.0, 1.0]), int(rng.integers(500, 800)))]
-    for branch in range(int(rng.integers(3, 7))):
-        height = rng.uniform(800.0, 3_000.0)
-        way = np.array([*(rng.standard_normal(2)), 0.5 * rng.standard_normal()])
-        starts.append(
-            (np.array([away_m, 0.0, height]), way / np.linalg.norm(way), int(rng.integers(80, 260 - 20 * branch)))
-        )
+    for _ in range(int(rng.integers(5, 9))):
+        height = rng.uniform(1_500.0, 4_500.0)
+        way = np.array([*(rng.standard_normal(2)), 0.2 * rng.standard_normal()])
+        starts.append((np.array([away_m, 0.0, height]), way / np.linalg.norm(way), int(rng.integers(250, 900))))
     for start, way, count in starts:
         turns = signal.lfilter([0.25], [1.0, -0.965], rng.standard_normal((count, 3)), axis=0)
         ahead = way + turns
@@ -44,7 +42,8 @@ def clap(rng: Rng, away_m: float) -> Array:
     reach = np.linalg.norm(middles, axis=1)
     late = (reach - reach.min()) / _SPEED_MPS
     broad = 1.02 - np.abs(np.sum(middles * ways, axis=1)) / reach
-    loud = broad * (reach.min() / reach) * rng.lognormal(0.0, 0.7, len(reach))
+    peals = signal.lfilter([0.22], [1.0, -0.975], rng.standard_normal(len(reach)))
+    loud = broad * (reach.min() / reach) ** 0.5 * np.exp(0.8 * peals) * rng.choice([-1.0, 1.0], len(reach))
     samples = int((min(14.0, float(late.max())) + 1.5) * RATE_HZ)
     sides = np.clip(middles[:, 1] / reach * 3.0, -0.8, 0.8)
     rows = np.stack([np.cos((sides + 1) * np.pi / 4), np.sin((sides + 1) * np.pi / 4)])
@@ -57,22 +56,25 @@ def clap(rng: Rng, away_m: float) -> Array:
 
 
 def _aged(hits: Array, away_m: float) -> Array:
-    """Every impulse as an N wave that its way has lengthened (nonlinear steepening makes it grow some 15 to 60 ms long)
-    and dulled: energy from 20 Hz to some hundreds, the near ones with a crack of kilohertz."""
-    size = fft.next_fast_len(hits.shape[1], real=True)
-    hz = np.maximum(fft.rfftfreq(size, 1 / RATE_HZ), 1.0)
-    peak_hz = glide(150.0, 60.0, min(1.0, away_m / 6_000.0))
-    corner_hz = glide(2_600.0, 350.0, min(1.0, away_m / 6_000.0))
-    shape = (hz / peak_hz) / (1 + (hz / peak_hz) ** 2) / np.sqrt(1 + (hz / corner_hz) ** 2) / (1 + (15.0 / hz) ** 4)
-    out = fft.irfft(fft.rfft(hits, size, axis=-1) * shape, size, axis=-1)[:, : hits.shape[1]]
-    return np.asarray(out, np.float64)
+    """Every impulse as its way has lengthened and dulled it: nonlinear steepening makes an N wave some 15 to 60 ms long,
+    so that the energy lies below 100 Hz; the near ones keep a crack of kilohertz."""
+    far = min(1.0, away_m / 6_000.0)
+    boom = signal.butter(1, glide(140.0, 60.0, far), fs=RATE_HZ, output="sos")
+    crack = signal.butter(1, glide(2_600.0, 500.0, far), fs=RATE_HZ, output="sos")
+    floor = signal.butter(2, 22.0, "highpass", fs=RATE_HZ, output="sos")
+    # The two channels as one of complex numbers: half the recursions.
+    both = hits[0] + 1j * hits[1]
+    out = signal.sosfilt(np.concatenate([boom, floor]), both) + 0.03 * glide(1.0, 0.1, far) * signal.sosfilt(
+        crack, both
+    )
+    return np.stack([out.real, out.imag])
 
 
 class Thunder:
     """A thunderstorm: stroke after stroke at distances of their own, their rumble rolling over into one another.
     ``intensity`` is how often and how near, ``distance`` pushes all of it away."""
 
-    settle_s = 45.0
+    settle_s = 30.0
 
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("thunder")
@@ -80,7 +82,7 @@ class Thunder:
         self._near_m = glide(2_500.0, 700.0, ask["intensity"]) * glide(0.6, 4.0, ask["distance"])
         self._tape, self._next_s, self._clock_s = Tape(), 0.0, 0.0
         self._noise, self._heave = Noise(rng, 0.7), Wander(rng, (0.3, 1.2, 5.0))
-        self._far = unit(slope(-6.0, 45.0) * band(22.0, 300.0, 1)) * lerp(0.006, 0.012, ask["intensity"])
+        self._far = unit(slope(-6.0, 45.0) * band(22.0, 300.0, 1)) * lerp(0.06, 0.12, ask["intensity"])
 
     def frame(self) -> Array:
         while self._next_s < self._clock_s + FRAME_S:

@@ -66,9 +66,9 @@ class _Voice:
         self._words = [self._utter() for _ in range(_WORDS)]
 
     def _utter(self) -> Array:
-        out = np.zeros(int(0.5 * RATE_HZ))
+        out = np.zeros(int(0.42 * RATE_HZ), np.float32)
         for pitch_hz, tract in self._people:
-            start, word = int(self._rng.integers(0, 8_000)), _syllable(self._rng, pitch_hz, tract)
+            start, word = int(self._rng.integers(0, 4_800)), _syllable(self._rng, pitch_hz, tract)[:15_360]
             out[start : start + len(word)] += word
         return out
 
@@ -92,7 +92,9 @@ class _Speaker:
         """Lay every syllable that starts within the frame that begins at ``now_s``."""
         while self._next_s < now_s + FRAME_S:
             start = max(0, int((self._next_s - now_s) * RATE_HZ))
-            tape.lay(start, self._voice.word(), np.exp(0.15 * self._rng.standard_normal()) * self._sides)
+            tape.lay(
+                start, self._voice.word(), (np.exp(0.15 * self._rng.standard_normal()) * self._sides).astype(np.float32)
+            )
             self._next_s += self._pace_s * self._rng.uniform(0.7, 1.4)
             self._left -= 1
             if self._left <= 0:
@@ -117,7 +119,7 @@ class Crowd:
         self._noise, self._murmur = Noise(rng, 0.9), Wander(rng, (0.08, 0.25, 1.5))
         self._bed = unit(band(220.0, 1_800.0, 2) * slope(-3.0, 500.0)) * lerp(0.5, 1.4, 0.6 * dense + 0.4 * far)
         self._hall, self._near = reverb(lerp(1.5, 2.1, far), 0.03), lerp(0.03, 0.0, far)
-        self._tape, self._clock_s, self._turn = Tape(), 0.0, 0
+        self._tape, self._clock_s, self._turn = Tape(np.float32), 0.0, 0
 
     def frame(self) -> Array:
         if self._turn % 2 == 0:

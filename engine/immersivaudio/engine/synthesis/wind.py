@@ -11,16 +11,16 @@ from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, hump, slop
 
 
 class Gusts:
-    """The wind's speed relative to its mean: log-normal, 1/f between a second and half a minute, squally at force."""
+    """The wind's speed relative to its mean: log-normal, 1/f between a second and some ten, squally at force."""
 
     def __init__(self, rng: Rng, turbulence: float) -> None:
-        self._slow = Wander(rng, (2.0, 7.0, 20.0))
+        self._slow = Wander(rng, (1.0, 2.5, 6.0))
         self._fast = Wander(rng, (0.15, 0.5))
         self._turbulence = turbulence
 
     def frame(self) -> Array:
         """``[HOPS]``, about 1."""
-        course = self._turbulence * (0.85 * self._slow.frame() + 0.3 * self._fast.frame())
+        course = self._turbulence * (0.7 * self._slow.frame() + 0.4 * self._fast.frame())
         return np.exp(np.clip(course, -1.5, 1.2))
 
 
@@ -37,7 +37,7 @@ class Wind:
         self._pitch_hz = np.sort(
             glide(130.0, 210.0, force) * rng.uniform(0.85, 1.15, 5) * np.array([1, 1.7, 2.5, 3.7, 6])
         )
-        self._broad = rng.uniform(0.16, 0.3, 5)
+        self._broad = rng.uniform(0.25, 0.42, 5)
         self._weight = np.array([1.0, 0.8, 0.6, 0.4, 0.22]) * np.array([1, 1, 1, 1, lerp(0.4, 1.6, force)])
         self._body = unit(slope(-7.0, 60.0) * band(25.0, 4_000.0, 1))
         self._air = unit(band(700.0, 7_000.0, 1) * slope(-4.0, 900.0)) * lerp(0.03, 0.12, force)
@@ -48,7 +48,7 @@ class Wind:
         magnitude = (0.5 * speed**1.5)[:, None] * self._body + (speed**2.5)[:, None] * self._air
         for pitch, wide, weight, own in zip(self._pitch_hz, self._broad, self._weight, self._own, strict=True):
             local = speed * np.exp(0.25 * own.frame())
-            magnitude = magnitude + (weight * 4 * local**2)[:, None] * hump(pitch * local**0.7, wide)
+            magnitude = magnitude + (weight * 3 * local**2)[:, None] * hump(pitch * local**0.7, wide)
         return self._noise.frame(magnitude)
 
 
@@ -101,7 +101,7 @@ class WindWhistle:
         self._wind = Wind(Ask({"intensity": 0.6 * force, "distance": ask["distance"]}, ask.seed))
         self._gusts = Gusts(rng, lerp(0.2, 0.34, force))
         mean_mps = glide(4.0, 14.0, force)
-        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.0048, 0.0019, force) * rng.uniform(0.75, 1.6, 4)))
+        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.009, 0.0045, force) * rng.uniform(0.75, 1.6, 4)))
         self._own = [Wander(rng, (0.3, 1.5, 6.0)) for _ in range(4)]
         self._hold = [(Wander(rng, (0.06, 0.25)), Wander(rng, (0.06, 0.25))) for _ in range(4)]
         self._ramps, self._levels = [Ramp() for _ in range(4)], [Ramp() for _ in range(4)]
