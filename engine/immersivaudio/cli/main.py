@@ -17,6 +17,7 @@ _COMMANDS = {
     "mix": ("modules", "mix", "Only mix: performed cues to stems and a bounce."),
     "deliver": ("modules", "deliver", "Only deliver: lay a finished mix under a picture."),
     "sounds": ("modules", "sounds", "List every sound that a cue may ask for."),
+    "models": ("models", "models", "Fetch, list, check and remove the weights of neural performers."),
     "library": ("library", "library", "Index folders of your own sounds, to perform cues from."),
     "serve": ("serving", "serve", "Run the engine for editors on this machine."),
     "jobs": ("serving", "jobs", "List the jobs of a running engine."),

@@ -77,7 +77,8 @@ def _local(folder: Path, performer: str) -> Place:
             f"The weights of {performer} are not at {folder}.",
             f"Set IMMERSIVAUDIO_{performer.upper()} to a folder that holds them, or to a hub id.",
         )
-    return Place(folder, registry.described(folder, performer))
+    held = registry.described(folder, performer)
+    return Place(folder, held, held.revision)
 
 
 def _cached(named: str, performer: str, default: Weights) -> Place:

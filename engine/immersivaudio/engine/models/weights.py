@@ -7,11 +7,15 @@ A performer of another package declares its own :class:`Weights`; this list is o
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from immersivaudio.engine.cue import Licence
+
+RECORD = "PULLED.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +93,16 @@ KNOWN: tuple[Weights, ...] = (
     _audioldm2("audioldm2-large", 1.5),
     _audioldm2("audioldm2-music", 1.1),
     _stability("stable-audio-open-1.0", "stable_audio", 1.2),
-    _stability("stable-audio-3-small", "stable_audio_3", 0.43),
     _stability("stable-audio-3-medium", "stable_audio_3", 1.4),
+    _stability("stable-audio-3-small-sfx", "stable_audio_3", 0.43),
+    _stability("stable-audio-3-small-music", "stable_audio_3", 0.43),
     _musicgen("musicgen-small", "musicgen", 0.6),
     _musicgen("musicgen-medium", "musicgen", 2.0),
     _musicgen("musicgen-large", "musicgen", 3.3),
     _musicgen("musicgen-stereo-small", "musicgen", 0.6),
     _musicgen("musicgen-melody", "musicgen_melody", 1.5),
     Weights(
-        "ACE-Step/Ace-Step1.5",
+        "ACE-Step/acestep-v15-xl-turbo-diffusers",
         "ace_step",
         "MIT",
         True,
@@ -113,8 +118,27 @@ def known(hub_id: str) -> Weights | None:
 
 
 def described(folder: Path, performer: str, hub_id: str = "") -> Weights:
-    """The weights in a folder that nobody vouches for: licence by its model card, never commercial."""
-    return Weights(hub_id, performer, _card_licence(folder) or "unknown", False, "")
+    """The weights in a folder: what was pulled into it is known, else licence by its model card and never commercial."""
+    said = record(folder)
+    if (entry := known(said.get("hub_id", ""))) is not None:
+        entry = replace(entry, revision=said.get("revision", ""))
+        return entry.accepted() if said.get("agreed") else entry
+    return Weights(said.get("hub_id", hub_id), performer, _card_licence(folder) or "unknown", False, "")
+
+
+def record(folder: Path) -> dict[str, Any]:
+    """What :func:`write_record` wrote; empty where nothing was."""
+    try:
+        said = json.loads((folder / RECORD).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return said if isinstance(said, dict) and isinstance(said.get("hub_id"), str) else {}
+
+
+def write_record(folder: Path, weights: Weights, agreed: bool) -> None:
+    """Say beside pulled weights what they are, and whether somebody agreed to what commercial use hangs on."""
+    said = {"hub_id": weights.hub_id, "revision": weights.revision, "licence": weights.licence, "agreed": agreed}
+    (folder / RECORD).write_text(json.dumps(said, indent=1), "utf-8")
 
 
 def _card_licence(folder: Path) -> str:
