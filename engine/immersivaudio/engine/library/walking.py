@@ -65,7 +65,7 @@ def _files(folder: Path, depth: int, prefix: str = "") -> Iterator[tuple[str, in
     except OSError:
         return
     for entry in inside:
-        if entry.name.startswith(".") or entry.is_symlink():
+        if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False) and depth < _DEEPEST:
             yield from _files(folder / entry.name, depth + 1, f"{prefix}{entry.name}/")
