@@ -19,6 +19,7 @@ _BRIGHT: Mapping[str, float] = {
     "footstep.hard": 0.5, "footstep.gravel": 0.8, "footstep.grass": 0.2,
 }  # fmt: skip
 _MATERIAL, _SIZE, _ODD, _CUT_OFF, _CHANCE = 0.3, 0.2, 0.25, 0.2, 0.1
+_TELLING = 0.3
 _RECENT = (0.35, 0.15)
 
 
@@ -57,7 +58,9 @@ def _costs(wanted: Sequence[Wanted], events: Sequence[Event], motion: Sequence[f
     """``[wanted, events]``: how ill each event suits."""
     strengths = np.array([one.strength for one in wanted])
     levels, bright = _ranks([e.level_db for e in events]), _ranks([e.brightness for e in events])
-    cost = np.abs(np.subtract.outer(_ranks(strengths), levels))
+    # Strengths that hardly differ say little: their ranks would be chance.
+    told = min(1.0, float(np.ptp(strengths)) / _TELLING)
+    cost = told * np.abs(np.subtract.outer(_ranks(strengths), levels))
     if len(motion) == len(events):
         seen = np.array([np.nan if value is None else value for value in motion])
         apart = np.abs(np.subtract.outer(strengths, seen))
