@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from immersivaudio.engine.agreement import one_each
 from immersivaudio.engine.cue import Edit, Sighting, Span
 from immersivaudio.engine.evidence import driving, places
 from immersivaudio.engine.looks import View, number
@@ -34,7 +35,7 @@ def weigh(edit: Edit, sightings: Iterable[Sighting]) -> list[Sighting]:
     view = View.of(edit, rows)
     if not any(view.all(label) for label in ("object", "heard", "scene")):
         return rows
-    rows = [_to_the_cut(row, view) if row.label == "scene" else row for row in rows]
+    rows = one_each([_to_the_cut(row, view) if row.label == "scene" else row for row in rows])
     view = View.of(edit, rows)
     known = places(view)
     told = View.of(edit, known)

@@ -23,11 +23,12 @@ class Wanted:
     pattern: str
     library: str
     package: str
+    extra: str = "onnx"
 
     def lacks(self) -> str:
         """One sentence about what is missing, empty when nothing is. Loads nothing."""
         if importlib.util.find_spec(self.library) is None:
-            return f"{self.package} is not installed: pip install 'immersivaudio[onnx]'."
+            return f"{self.package} is not installed: pip install 'immersivaudio[{self.extra}]'."
         if self.find() is None:
             named = os.environ.get(self.variable, "").strip()
             where = f"{named}, which {self.variable} names, is not there" if named else f"{self.variable} names no file"
@@ -52,10 +53,19 @@ class Wanted:
         Raises:
             UnavailableError: it is missing, or another than the manifest says.
         """
+        file = self.found()
+        return file, verified(file)
+
+    def found(self) -> Path:
+        """The file.
+
+        Raises:
+            UnavailableError: it is missing.
+        """
         file = self.find()
         if file is None:
             raise UnavailableError(self.lacks(), f"Set {self.variable} to the file.")
-        return file, verified(file)
+        return file
 
 
 def digest_of(file: Path | None) -> str:
@@ -73,6 +83,27 @@ def _digest(file: Path, size: int, changed_ns: int) -> str:
         return store.sha256(file)
     except OSError:
         return ""
+
+
+def vouched(file: Path, variable: str) -> str:
+    """The sha256 of ``file``, which somebody must have vouched for: a ``SHA256SUMS`` beside it, or ``variable``.
+
+    Raises:
+        UnavailableError: nobody did, or it is another.
+    """
+    named = os.environ.get(variable, "").strip().lower()
+    if not named and not file.with_name(store.MANIFEST).is_file():
+        raise UnavailableError(
+            f"The weights are refused: {file.name} is a pickle, which can run code, and nobody vouches for it.",
+            f"Write its sha256 into {store.MANIFEST} beside it (sha256sum {file.name} > {store.MANIFEST}), or into {variable}.",
+        )
+    digest = verified(file) if not named else store.sha256(file)
+    if named and digest != named:
+        raise UnavailableError(
+            f"The weights are refused: {file.name} is damaged: its sha256 is another.",
+            f"Fetch it again, or mend {variable}.",
+        )
+    return digest
 
 
 def verified(file: Path) -> str:
