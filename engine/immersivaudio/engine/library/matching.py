@@ -30,7 +30,7 @@ _WORDS = {
         "city": "city urban town street",
         "carpet": "carpet rug",
         "chop": "chop chopping axe hatchet cleaver",
-        "clap": "clap crack strike close",
+        "clap": "clap thunderclap crack strike stroke bolt",
         "clock": "clock tick ticking",
         "cloth": "cloth clothing clothes fabric jacket",
         "crowd": "crowd walla people audience",
@@ -153,7 +153,8 @@ def search(index: Index, words: str, limit: int = 50) -> list[Entry]:
 
 
 def _query(groups: Iterable[Iterable[str]]) -> str:
-    return " AND ".join(f"({' OR '.join(group)})" for group in groups)
+    either = (" OR ".join(f'"{word}"' for word in group) for group in groups)
+    return " AND ".join(f"({words})" for words in either)
 
 
 def _allowed(entry: Entry, rights: str, library: str) -> bool:

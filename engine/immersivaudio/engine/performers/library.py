@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from immersivaudio.engine.cue import Cue, Licence, ParamValue
+from immersivaudio.engine.cue import Cue, Licence, ParamValue, Stem
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError
 from immersivaudio.engine.library import cutting, hearing, matching
 from immersivaudio.engine.library.index import Index, place
@@ -131,8 +131,11 @@ def create() -> Library:
 
 
 def _can(cue: Cue) -> bool:
+    """Music is composed for the cuts, which no recording was."""
     sound = BY_ID.get(cue.sound)
-    return sound is not None and (sound.motion is not Motion.STRUCK or bool(cue.sync_s))
+    return (
+        sound is not None and sound.stem is not Stem.MUSIC and (sound.motion is not Motion.STRUCK or bool(cue.sync_s))
+    )
 
 
 def _named(index: Index, cue: Cue) -> Entry:
