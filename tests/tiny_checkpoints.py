@@ -54,6 +54,40 @@ def classifier(folder: Path, labels: list[str], *, family: str = "resnet", seed:
     return _saved(folder, model, tf.ConvNextImageProcessor(size={"shortest_edge": 32}, **_RGB))
 
 
+def blip(folder: Path, *, seed: int = 0) -> Path:
+    """A BLIP that says single letters."""
+    torch.manual_seed(seed)
+    text = {**_SMALL, "encoder_hidden_size": 16, "vocab_size": 120, "max_position_embeddings": 64, "projection_dim": 16}
+    ends = {"bos_token_id": 1, "eos_token_id": 2, "sep_token_id": 2, "pad_token_id": 0}
+    model = tf.BlipForConditionalGeneration(tf.BlipConfig(text_config={**text, **ends}, vision_config=_VISION))
+    pictures = tf.BlipImageProcessor(size={"height": 32, "width": 32}, **_RGB)
+    return _saved(folder, model, tf.BlipProcessor(image_processor=pictures, tokenizer=letter_tokenizer(64)))
+
+
+_CHAT = (
+    "{% for m in messages %}{{ m.role }}: {% for part in m.content %}{% if part.type == 'image' %}<image>{% else %}"
+    "{{ part.text }}{% endif %}{% endfor %}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}"
+)
+
+
+def llava(folder: Path, *, seed: int = 0) -> Path:
+    """A chat model with eyes: a LLaVA of a CLIP's eye and a Llama."""
+    torch.manual_seed(seed)
+    tokenizer = letter_tokenizer(512, ("<image>",))
+    eye = tf.CLIPVisionConfig(**_VISION)
+    mind = tf.LlamaConfig(**_SMALL, vocab_size=len(tokenizer), pad_token_id=0, bos_token_id=1, eos_token_id=2)
+    at = tokenizer.convert_tokens_to_ids("<image>")
+    model = tf.LlavaForConditionalGeneration(
+        tf.LlavaConfig(vision_config=eye, text_config=mind, image_token_index=at, vision_feature_layer=-1)
+    )
+    pictures = tf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32)
+    processor = tf.LlavaProcessor(
+        image_processor=pictures, tokenizer=tokenizer, patch_size=8, vision_feature_select_strategy="default",
+        chat_template=_CHAT, num_additional_image_tokens=1,
+    )  # fmt: skip
+    return _saved(folder, model, processor)
+
+
 def whisper(folder: Path, *, seed: int = 0) -> Path:
     """A multilingual Whisper that knows two languages and says single letters."""
     torch.manual_seed(seed)

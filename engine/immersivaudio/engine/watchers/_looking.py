@@ -15,12 +15,11 @@ from immersivaudio.engine.watchers._naming import NamingSession, Scores
 WIDTH, RATE_HZ = 256, 2.0
 
 
-class Looking(abc.ABC):
-    """A picture watcher that rests on one ``checkpoint``; ``revision`` is that of its own code."""
+class Resting(abc.ABC):
+    """A watcher that rests on one ``checkpoint``; ``revision`` is that of its own code."""
 
     checkpoint: Checkpoint
     revision = "1"
-    wish = FrameWish(WIDTH, RATE_HZ)
 
     def __init__(self) -> None:
         self._loaded: Loaded | None = None
@@ -66,7 +65,13 @@ class Looking(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self, loaded: Loaded) -> None:
-        """Make what is the same for all pictures."""
+        """Make what is the same whatever is seen."""
+
+
+class Looking(Resting):
+    """A picture watcher that puts names to pictures."""
+
+    wish = FrameWish(WIDTH, RATE_HZ)
 
     @abc.abstractmethod
     def scores(self, pictures: Sequence[Picture]) -> Scores:
