@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import opentimelineio as otio
 import pyloudnorm
 import pytest
 from conftest import CONTACTS_S
@@ -481,3 +485,56 @@ def test_a_broken_example_stops_the_job_before_it_is_watched(ball: Path, tmp_pat
     with pytest.raises(EngineError, match="silent"):
         scored(ScoreRequest(media=ball, effect="analogy", example=silence, goal=Goal.SPOT), tmp_path)
     assert not (tmp_path / "cache" / "watch").exists()
+
+
+def test_an_engine_that_may_not_read_the_folder_is_sent_the_example(ball: Path, blows: Example, tmp_path: Path) -> None:
+    """Through the command line and through the bridge, as bytes; the sheet that comes back finds it by its digest."""
+    from immersivaudio.bridge.client import spawn_engine
+    from immersivaudio.bridge.stdio import Link
+
+    server = [sys.executable, "-m", "immersivaudio.engine.server", "--address", "127.0.0.1:0"]
+    command = [sys.executable, "-m", "immersivaudio", "score", str(ball), "--output", "stems", "-q"]
+    with spawn_engine([*server, "--home", str(tmp_path / "home")]) as engine:
+        call = functools.partial(subprocess.run, check=True, capture_output=True, timeout=300)
+        at = ["--engine", engine.address]
+        call([*command, *at, "--example", blows.path, "--without", "ambience", "-o", str(tmp_path / "first")])
+        sheet = next((tmp_path / "first").glob("*.cues.json"))
+        (example, *_) = [row["example"] for row in json.loads(sheet.read_text())["cues"] if "example" in row]
+        assert (example["name"], "path" in example) == ("blows.wav", False)
+        call([*command, *at, "--cues", str(sheet), "-o", str(tmp_path / "again")])
+        one, other = (next((tmp_path / name).glob("*.foley.wav")).read_bytes() for name in ("first", "again"))
+        assert one == other
+
+        link = Link([sys.executable, "-m", "immersivaudio.bridge.stdio", "--engine", engine.address], {})
+        order = {"timeline": _timeline_of(ball), "effect": "analogy", "params": {"example": blows.path}}
+        job = link.ask("render", order)["job"]
+        while (event := link.next_event(120.0)) is not None and event["method"] not in ("done", "failed"):
+            pass
+        assert event is not None and event["method"] == "done", event
+        lanes = link.ask("result", {"job": job, "folder": str(tmp_path / "lanes")})["lanes"]
+        assert [lane["stem"] for lane in lanes] == ["foley"]
+        link.close()
+
+
+def _timeline_of(film: Path) -> dict[str, object]:
+    timeline, track = otio.schema.Timeline("cut"), otio.schema.Track(kind=otio.schema.TrackKind.Video)
+    whole = otio.opentime.TimeRange(otio.opentime.RationalTime(0, 25), otio.opentime.RationalTime(125, 25))
+    track.append(otio.schema.Clip("c", otio.schema.ExternalReference(str(film)), whole))
+    timeline.tracks.append(track)
+    return json.loads(timeline.to_json_string())
+
+
+def test_an_example_lies_under_the_allowed_roots(blows: Example, tmp_path: Path) -> None:
+    from immersivaudio.engine.blobs import BlobStore
+    from immersivaudio.engine.errors import AccessError
+    from immersivaudio.engine.orders import Shelf
+
+    allowed = tmp_path / "allowed"
+    allowed.mkdir()
+    inside = Path(blows.path).rename(allowed / "in.wav")
+    (allowed / "out.wav").symlink_to(written(tmp_path / "secret.wav", hits()))
+    shelf = Shelf((allowed,), BlobStore(tmp_path / "blobs"), tmp_path)
+    assert shelf.example(Example(str(inside))).path == str(inside)
+    for path in (allowed / "out.wav", tmp_path / "secret.wav"):
+        with pytest.raises(AccessError):
+            shelf.sheet(sheet_of(blow_at(Fraction(2), example=Example(str(path)))))
