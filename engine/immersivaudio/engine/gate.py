@@ -2,7 +2,8 @@
 """The gate: no take is accepted unheard. A bad one is performed again with another seed, then by the next performer.
 
 A *fatal* fault (silent, short, clipped, no numbers) is never accepted from anybody. Any other fault (attacks that lie
-off, holes, a constant offset, far too loud) is accepted with a note when nobody did better.
+off, holes, a constant offset, far too loud, speech or music that nobody asked for) is accepted with a note when nobody did
+better.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from immersivaudio.engine.bwf import WavWriter
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError
 from immersivaudio.engine.models import attacks
+from immersivaudio.engine.models.listening import Ears
 from immersivaudio.engine.performers import Brief, Performer
 from immersivaudio.engine.sounds import BY_ID, Motion
 
@@ -62,7 +64,8 @@ class Performance:
 class Judge:
     """Listens to a take block by block and keeps numbers only: one a millisecond where attacks matter."""
 
-    def __init__(self, cue: Cue, wanted: int, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+    def __init__(self, cue: Cue, wanted: int, rate_hz: int = SAMPLE_RATE_HZ, ears: Ears | None = None) -> None:
+        self._ears = ears
         self.peak = 0.0
         self.samples = 0
         self._cue, self._wanted, self._rate_hz = cue, wanted, rate_hz
@@ -77,6 +80,8 @@ class Judge:
         if not np.isfinite(block).all():
             self._finite = False
             return
+        if self._ears is not None:
+            self._ears.hear(block)
         loudest = np.abs(block).max(axis=0) if block.shape[1] else np.zeros(0, np.float32)
         self.peak = max(self.peak, float(loudest.max(initial=0.0)))
         self._sum += block.sum(axis=1, dtype=np.float64)
@@ -98,7 +103,9 @@ class Judge:
             return (Fault("numbers", "numbers that are no sound", True),)
         if self.peak < self._least_peak():
             return (Fault("silent", f"silence (peak {decibels(self.peak):.0f} dBFS)", True),)
-        found = (self._clipped(), self._constant(), self._holes(), self._off())
+        found = [self._clipped(), self._constant(), self._holes(), self._off()]
+        if self._ears is not None:
+            found += [Fault(one.name, one.text) for one in self._ears.unasked()]
         return tuple(fault for fault in found if fault is not None)
 
     def _least_peak(self) -> float:
@@ -237,7 +244,9 @@ def _attempt(performer: Performer, brief: Brief, path: Path, notes: list[str], l
 
 
 def _record(performer: Performer, brief: Brief, path: Path) -> Judge:
-    judge = Judge(brief.cue, brief.samples)
+    # What rules and physics make holds nothing unasked; what a model makes may.
+    ears = Ears(brief.cue) if getattr(performer, "generates", False) else None
+    judge = Judge(brief.cue, brief.samples, ears=ears)
     with WavWriter(path) as writer:
         for block in performer.perform(brief):
             if brief.cancelled():

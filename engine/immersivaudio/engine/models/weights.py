@@ -107,7 +107,7 @@ KNOWN: tuple[Weights, ...] = (
         "MIT",
         True,
         _ACE,
-        parameters=2.0,
+        parameters=5.0,
         terms="https://opensource.org/license/mit",
     ),
 )

@@ -138,14 +138,17 @@ class _Tagging:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
         if not edit.sound_clips():
             return ()
+        scores, names = self.scores(blocks)
+        found = (_heard(edit, *one) for one in stretches(scores, names)) if len(scores) else iter(())
+        return sorted((s for s in found if s is not None), key=lambda s: (s.span.start_s, -s.confidence))
+
+    def scores(self, blocks: Iterable[Samples]) -> tuple[Scores, tuple[str, ...]]:
+        """``[windows, classes]`` of blocks ``[channels, n]`` at 16 kHz, and the classes' names; loads what it needs."""
         if self._ear is None:
             self.setup()
         assert self._ear is not None
         rows = [self._ear.scores(window).astype(np.float16) for window in _windows(blocks)]
-        if not rows:
-            return ()
-        found = (_heard(edit, *one) for one in stretches(np.stack(rows), self._ear.names))
-        return sorted((s for s in found if s is not None), key=lambda s: (s.span.start_s, -s.confidence))
+        return np.stack(rows) if rows else np.zeros((0, len(self._ear.names)), np.float16), self._ear.names
 
 
 def _heard(edit: Edit, kind: str, start_s: float, end_s: float, mean: float, most: float) -> Sighting | None:
