@@ -15,6 +15,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import opentimelineio as otio
 import pytest
 from library_stage import blows, indexed, noise, wav
 from mixing_stage import Stage, bed, hit
@@ -233,6 +234,42 @@ def test_a_delivery_holds_every_take_and_its_manifest_names_them(home: Path, tmp
     told = {row["cue"]: [(take["number"], take["file"], take["seed"]) for take in row.get("takes", ())] for row in rows}
     assert told[struck.id] == [(1, names[0], struck.seed), (2, names[1], 99)]
     assert all(told[row["cue"]] == [] for row in rows if row["cue"] != struck.id)
+
+
+@pytest.mark.parametrize("dialect", ["generic", "resolve"])
+def test_clips_know_their_takes_and_can_be_switched_to_them(home: Path, tmp_path: Path, dialect: str) -> None:
+    stage = Stage(tmp_path, Fraction(10), NTSC)
+    stage.cue(Stem.AMBIENCE, 0, bed(5.2), sound="wind")
+    struck = stage.cue(Stem.FOLEY, Fraction(4, 3), hit(), sound="impact.wood", sync_s=(Fraction(4, 3),))
+    other = replace(stage.takes[struck.id], seed=99, key="other")
+    more = {struck.id: (stage.takes[struck.id], other)}
+    out = tmp_path / "out"
+    out.mkdir()
+    edit = Edit("scene one", NTSC, stage.duration_s, Fraction(1001 * 3600, 1000))
+    wish = DeliveryWish(("otio",), dialect=dialect)
+    made = delivery.deliver(
+        edit, None, stage.sheet(), stage.takes, stage.mix(), wish, None, out, more=more, final_folder=Path("/final")
+    )
+    laid = otio.adapters.read_from_file(str(next(one.path for one in made if one.kind == "otio")))
+    (clip,) = (one for one in laid.find_clips() if one.metadata.get("immersivaudio", {}).get("cue") == struck.id)
+    assert [row["seed"] for row in clip.metadata["immersivaudio"]["takes"]] == [struck.seed, 99]
+    assert clip.media_reference.target_url.endswith("scene one.foley.wav"), "what plays is the stem"
+    references = clip.media_references()
+    if dialect != "generic":
+        assert list(references) == [clip.active_media_reference_key]
+        return
+    for number in (1, 2):
+        reference = references[f"take {number}"]
+        name = f"WOODImpt_Blow On Wood_IMMR_scene one_C002T{number}.wav"
+        assert reference.target_url == f"/final/takes/{name}"
+        available, shown = reference.available_range, clip.source_range
+        assert available.start_time <= shown.start_time
+        assert shown.end_time_exclusive() <= available.end_time_exclusive()
+        clip.active_media_reference_key = f"take {number}"
+        assert clip.trimmed_range() == clip.source_range
+        low, high = struct.unpack_from("<II", chunks(out / name)["bext"], 338)
+        begun = reference.available_range.start_time.value
+        assert (high << 32) + low == samples_at(Fraction(begun) / NTSC), "its timecode is what the reference says"
 
 
 def test_stems_carry_a_category_too(home: Path, tmp_path: Path) -> None:

@@ -100,6 +100,7 @@ def safe_name(name: str) -> str:
 
 
 def _files(job: _Job) -> Iterator[Made]:
+    named = _takes(job)
     if job.wants("stems", "otio"):
         gain_db = _lane_gain_db(job)
         ridden = {} if job.wish.dialect == GENERIC else rides(job.sheet, job.mixed, gain_db, job.cancelled)
@@ -107,33 +108,36 @@ def _files(job: _Job) -> Iterator[Made]:
         yield from stems
         if job.wants("otio"):
             names = {made.stem: made.path.name for made in stems if made.stem is not None}
-            yield from _timelines(job, {stem: _lane_file(job, name, ridden.get(stem)) for stem, name in names.items()})
+            lanes = {stem: _lane_file(job, name, ridden.get(stem)) for stem, name in names.items()}
+            yield from _timelines(job, lanes, {cue_id: [file for file, _ in found] for cue_id, found in named.items()})
     if job.wants("audio"):
         yield _mix(job)
     if job.wants("video") and job.source is not None:
         yield _video(job, job.source)
     yield _text(job, "cues", "cues.json", sheets.to_json(job.sheet))
     yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
-    named = _takes(job)
-    yield from (Made(path.name, "take", path, stem) for path, stem in named.values())
+    yield from (made for found in named.values() for _, made in found)
     rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
-    add_takes(rows, job.more, {key: path.name for key, (path, _) in named.items()})
+    add_takes(rows, {cue_id: [(file.take, made.name) for file, made in found] for cue_id, found in named.items()})
     yield _text(job, "manifest", "manifest.json", to_text(rows))
     if job.wants("report"):
         yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
 
 
-def _takes(job: _Job) -> dict[tuple[str, int], tuple[Path, Stem]]:
-    """Every take of the cues that have more than one, as a file of its own: by cue and number, with its lane."""
-    edit, made = job.edit, dict[tuple[str, int], tuple[Path, Stem]]()
-    setting = take_files.Setting(edit.name, edit.rate, edit.start_timecode_s, edit.drop_frame)
+def _takes(job: _Job) -> dict[str, list[tuple[otio_out.TakeFile, Made]]]:
+    """Every take of the cues that have more than one, as a file of its own: by cue, in order."""
+    setting = take_files.Setting(job.edit.name, job.edit.rate, job.edit.start_timecode_s, job.edit.drop_frame)
+    found: dict[str, list[tuple[otio_out.TakeFile, Made]]] = {}
     for place, cue in enumerate(job.sheet.sounding(), 1):
         for number, take in enumerate(job.more.get(cue.id, ()), 1):
             if job.cancelled():
                 raise CancelledError("The delivery was stopped.")
             recipe = take_files.recipe(cue, take, setting, number, place)
-            made[cue.id, number] = take_files.write(Path(take.path), recipe, job.folder / recipe.file_name), cue.stem
-    return made
+            path = take_files.write(Path(take.path), recipe, job.folder / recipe.file_name)
+            url = path.name if job.final is None else str(job.final / take_files.FOLDER / path.name)
+            file = otio_out.TakeFile(url, take, number, *take_files.frames(recipe, take.samples))
+            found.setdefault(cue.id, []).append((file, Made(path.name, "take", path, cue.stem)))
+    return found
 
 
 def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
@@ -233,10 +237,13 @@ def _lane_file(job: _Job, name: str, ride: Ride | None) -> otio_out.LaneFile:
     return otio_out.LaneFile(name if job.final is None else str(job.final / name), ride)
 
 
-def _timelines(job: _Job, files: Mapping[Stem, otio_out.LaneFile]) -> Iterator[Made]:
+def _timelines(
+    job: _Job, files: Mapping[Stem, otio_out.LaneFile], takes: Mapping[str, Sequence[otio_out.TakeFile]]
+) -> Iterator[Made]:
     """The timeline as OpenTimelineIO and, for an editor that reads none, as its own document."""
     grumbles = Grumbles()
     laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, files)
+    otio_out.add_takes(laid, job.edit, takes, references=job.wish.dialect == GENERIC)
     spoken = dialects_out.spoken(laid, job.edit, job.wish.dialect, grumbles)
     yield _text(job, "otio", "otio", otio.adapters.write_to_string(spoken, "otio_json"))
     document = dialects_out.document(laid, job.edit, job.timeline, job.wish.dialect, grumbles)

@@ -45,17 +45,17 @@ def manifest(
     }
 
 
-def add_takes(rows: dict[str, Any], more: Mapping[str, Sequence[Take]], files: Mapping[tuple[str, int], str]) -> None:
+def add_takes(rows: dict[str, Any], takes: Mapping[str, Sequence[tuple[Take, str]]]) -> None:
     """Tell of every cue that has more than one take which there are, and in which file each lies."""
     for row in rows["cues"]:
-        if found := more.get(row["cue"]):
-            row["takes"] = [_take_row(take, number, files) for number, take in enumerate(found, 1)]
+        if found := takes.get(row["cue"]):
+            row["takes"] = [_take_row(take, number, file) for number, (take, file) in enumerate(found, 1)]
 
 
-def _take_row(take: Take, number: int, files: Mapping[tuple[str, int], str]) -> dict[str, Any]:
+def _take_row(take: Take, number: int, file: str) -> dict[str, Any]:
     return {
         "number": number,
-        "file": files[take.cue_id, number],
+        "file": file,
         "performer": take.performer,
         "seed": take.seed,
         "take": take.key,

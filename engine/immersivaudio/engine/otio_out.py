@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -31,6 +31,17 @@ class LaneFile:
 
     url: str
     ride: Ride | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFile:
+    """A take's WAV: its url as :class:`LaneFile` has it, and the record's frames ``[first, end)`` that it covers."""
+
+    url: str
+    take: Take
+    number: int
+    first: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,37 @@ def add_lanes(
             track.name = _free_name(track.name, taken)
             result.tracks.append(track)
     return result
+
+
+def add_takes(
+    timeline: otio.schema.Timeline, edit: Edit, files: Mapping[str, Sequence[TakeFile]], *, references: bool
+) -> None:
+    """Tell each clip of ours, by its cue, which takes there are; with ``references`` each is a media reference of the clip
+    too ("take 2"), beside the stem that it plays, where it covers what the clip shows and nothing else sounds there."""
+    sheet = _Sheet(edit, {}, {})
+    for clip in timeline.find_clips():
+        told = clip.metadata.get(NAMESPACE, {})
+        found = files.get(str(told.get("cue", "")), ())
+        if not found:
+            continue
+        told["takes"] = [
+            {"number": one.number, "file": Path(one.url).name, "performer": one.take.performer, "seed": one.take.seed}
+            for one in found
+        ]
+        held = clip.media_references()
+        first = round(clip.source_range.start_time.value) - sheet.first_frame
+        end = first + round(clip.source_range.duration.value)
+        for one in found if references and not told.get("also") else ():
+            if one.first <= first and end <= one.end:
+                held[f"take {one.number}"] = _take_reference(sheet, one)
+        clip.set_media_references(held, clip.active_media_reference_key)
+
+
+def _take_reference(sheet: _Sheet, one: TakeFile) -> otio.schema.ExternalReference:
+    covered = sheet.range(sheet.first_frame + one.first, one.end - one.first)
+    reference = otio.schema.ExternalReference(one.url, covered)
+    reference.name = Path(one.url).name
+    return reference
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -171,13 +171,19 @@ def _performed(cue: Cue, performer: Performer, cancelled: Callable[[], bool]) ->
         raise UnavailableError(f"{performer.name} failed ({type(error).__name__}).", "Run it with --debug.") from error
 
 
+def frames(wanted: Recipe, samples: int) -> tuple[int, int]:
+    """The frames of the record that a take of that many samples touches: the first, and the one after the last."""
+    begin, rate = samples_at(wanted.cue.span.start_s), wanted.setting.rate
+    first = math.floor(Fraction(begin, SAMPLE_RATE_HZ) * rate)
+    return first, max(first + 1, math.ceil(Fraction(begin + samples, SAMPLE_RATE_HZ) * rate))
+
+
 def _margins(wanted: Recipe, samples: int) -> tuple[int, int]:
     """Silent samples before and after the take, up to whole frames."""
     if not wanted.setting.whole_frames:
         return 0, 0
     begin, rate = samples_at(wanted.cue.span.start_s), wanted.setting.rate
-    first = math.floor(Fraction(begin, SAMPLE_RATE_HZ) * rate)
-    last = math.ceil(Fraction(begin + samples, SAMPLE_RATE_HZ) * rate)
+    first, last = frames(wanted, samples)
     return begin - samples_at(first / rate), max(0, samples_at(last / rate) - begin - samples)
 
 
