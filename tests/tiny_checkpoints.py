@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import transformers as tf
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from tokenizers.pre_tokenizers import ByteLevel
 
 _SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
@@ -88,6 +88,38 @@ def llava(folder: Path, *, seed: int = 0) -> Path:
     return _saved(folder, model, processor)
 
 
+def chat(folder: Path, *, seed: int = 0, asked: str = "", answer: str = "", template: bool = True) -> Path:
+    """A Llama that chats: nonsense, or ``answer`` where it is ``asked`` what it has learned."""
+    torch.manual_seed(seed)
+    tokenizer = letter_tokenizer(2048)
+    if template:
+        tokenizer.chat_template = (
+            "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant:"
+            "{% endif %}"
+        )
+    ends = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    small = {**_SMALL, "hidden_size": 64, "intermediate_size": 64, "max_position_embeddings": 4096}
+    model = tf.LlamaForCausalLM(tf.LlamaConfig(**small, vocab_size=len(tokenizer), **ends))
+    if answer:
+        _teach(model, tokenizer, f"user: {asked}\nassistant:" if template else f"{asked}\n", f"{answer}</s>")
+    return _saved(folder, model, tokenizer)
+
+
+def _teach(model: Any, tokenizer: Any, asked: str, answer: str) -> None:
+    said = tokenizer(asked + answer, return_tensors="pt")["input_ids"]
+    wanted = said.clone()
+    wanted[:, : tokenizer(asked, return_tensors="pt")["input_ids"].shape[1]] = -100
+    learning = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(400):
+        loss = model(input_ids=said, labels=wanted).loss
+        if float(loss.detach()) < 2e-3:
+            break
+        learning.zero_grad()
+        loss.backward()
+        learning.step()
+    model.eval()
+
+
 def whisper(folder: Path, *, seed: int = 0) -> Path:
     """A multilingual Whisper that knows two languages and says single letters."""
     torch.manual_seed(seed)
@@ -144,6 +176,7 @@ def letter_tokenizer(longest: int, extra: tuple[str, ...] = ()) -> Any:
     names = ["<pad>", "<s>", "</s>", "<unk>", *string.printable[:95], *extra]
     raw = Tokenizer(models.WordLevel({name: i for i, name in enumerate(dict.fromkeys(names))}, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    raw.decoder = decoders.Fuse()
     return tf.PreTrainedTokenizerFast(
         tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>",
         model_max_length=longest, additional_special_tokens=list(extra),

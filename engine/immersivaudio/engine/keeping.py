@@ -9,8 +9,9 @@ from dataclasses import replace
 from fractions import Fraction
 
 from immersivaudio.engine.cue import BY_EXAMPLE, Cue, CueSheet, Span
-from immersivaudio.engine.prompts import template
+from immersivaudio.engine.prompts import WRITTEN, template
 from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.wording import mark
 
 _OURS = re.compile(r"(?:amb|fol|fx|mus)-(\d+\.\d{3})-([a-z.]+)(?:~\d+)?")
 _SAME_MOMENT_S = Fraction(1, 10)
@@ -35,10 +36,15 @@ def touched(cue: Cue) -> bool:
     if cue.example is not None and cue.performer != BY_EXAMPLE:
         return True
     ours = _OURS.fullmatch(cue.id)
-    if cue.locked or cue.muted or ours is None or ours[2] != cue.sound or cue.prompt != template(cue):
+    if cue.locked or cue.muted or ours is None or ours[2] != cue.sound or not _unwritten(cue):
         return True
     anchor = cue.sync_s[0] if cue.sync_s and BY_ID[cue.sound].motion is Motion.STRUCK else cue.span.start_s
     return abs(Fraction(ours[1]) - anchor) > Fraction(1, 1000)
+
+
+def _unwritten(cue: Cue) -> bool:
+    """Whether nobody wrote the cue's words: they are the template's, or a model's and unchanged."""
+    return cue.prompt == template(cue) or cue.params.get(WRITTEN) == mark(cue.prompt)
 
 
 def _inside(cues: Sequence[Cue], duration_s: Fraction) -> tuple[list[Cue], list[str]]:

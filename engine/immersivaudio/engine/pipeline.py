@@ -23,6 +23,7 @@ from immersivaudio.engine import (
     sounds,
     spotting,
     watching,
+    wording,
 )
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, samples_at, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
@@ -151,7 +152,17 @@ class _Job:
         seen = watching.watch(edit, sound, self.watchers, self.workspace.cache, self.cancelled, report)
         self.warn(*seen.warnings)
         self.stage("spot")
-        return spotting.spot(edit, seen.sightings, _spot_options(self.request))
+        return self.word(spotting.spot(edit, seen.sightings, _spot_options(self.request)), seen.sightings)
+
+    def word(self, sheet: CueSheet, sightings: tuple[Sighting, ...]) -> CueSheet:
+        """``sheet`` in the words of the operator's language model, where there is one."""
+        writer, lack = _wording()
+        if lack:
+            self.warn(lack)
+        sheet, failed = wording.worded(sheet, sightings, writer, self.cancelled)
+        if failed:
+            self.warn(f"The language model had no words that could be used for {failed} of {len(sheet.cues)} cues.")
+        return sheet
 
     def hear_example(self, given: CueSheet | None) -> casting.Tried | None:
         """The job's example, heard before anything is watched. A sheet that names examples of its own says it all."""
@@ -255,6 +266,11 @@ class _Job:
 @functools.cache
 def _watchers() -> watching.Watchers:
     return watching.Watchers.load()
+
+
+@functools.cache
+def _wording() -> tuple[wording.Wording, str]:
+    return wording.of_operator()
 
 
 @functools.cache

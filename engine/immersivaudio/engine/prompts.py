@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Cue -> words for a performer that reads words: the template, deterministic and without a model."""
+"""Cue -> words for a performer that reads words: the template, deterministic and without a model. ``wording`` says who
+else may word a cue."""
 
 from __future__ import annotations
 
 from immersivaudio.engine.cue import Cue, Stem
 from immersivaudio.engine.sounds import BY_ID, Motion
 
+# Params of words: what else must not be heard, and whether a model wrote the prompt (see ``wording``).
+AVOID, WRITTEN = WORDED = ("avoid", "worded")
 _NO_VOICE = "speech, talking, singing, music, melody, drums"
 _NEGATIVE = {
     Stem.AMBIENCE: f"{_NO_VOICE}, sudden loud events, clicks, distortion",
@@ -35,8 +38,10 @@ def template(cue: Cue) -> str:
 
 
 def negative(cue: Cue) -> str:
-    """What must not be heard: keeps voices and music out of ambience, foley and effects."""
-    return _NEGATIVE.get(cue.stem, _NO_VOICE)
+    """What must not be heard: keeps voices and music out of ambience, foley and effects; ``AVOID`` among the params adds
+    to it."""
+    usual, more = _NEGATIVE.get(cue.stem, _NO_VOICE), str(cue.params.get(AVOID, ""))
+    return f"{usual}, {more}" if more else usual
 
 
 def _grade(cue: Cue, name: str) -> str:

@@ -25,7 +25,7 @@ from immersivaudio.engine.cue import (
     tidy,
 )
 from immersivaudio.engine.errors import CueSheetError
-from immersivaudio.engine.prompts import template
+from immersivaudio.engine.prompts import WORDED, template
 from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Knob, Motion, Sound, stable_seed
 
 FORMAT = "immersivaudio cue sheet 1"
@@ -282,12 +282,14 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
         return {}
     if not sound.knobs and rows["params"].value == {}:
         return {}
-    words = (SPACE, *PINS) if sound.space else PINS
+    words = (SPACE, *PINS, *WORDED) if sound.space else (*PINS, *WORDED)
     places = rows["params"].row((*sound.knobs, *words))
     return {key: _word(place) if key in words else _knob(place, sound.knobs[key]) for key, place in places.items()}
 
 
 def _word(place: Place) -> ParamValue:
+    if place.path.endswith(tuple(f".{name}" for name in WORDED)):
+        return place.text()
     if not place.path.endswith(f".{SPACE}"):
         return _pin(place)
     if place.value not in SPACES:

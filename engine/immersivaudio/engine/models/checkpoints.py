@@ -44,6 +44,11 @@ class Checkpoint:
     def variable(self) -> str:
         return f"IMMERSIVAUDIO_{self.name.upper()}"
 
+    @property
+    def named(self) -> bool:
+        """Whether the operator named any weights."""
+        return bool(store.wish(self.name)) or (store.home() / "models" / self.name).is_dir()
+
     def lacks(self) -> str:
         """One sentence about what is missing, empty when nothing is. Loads nothing."""
         if absent := devices.missing(("torch", "transformers", "safetensors")):
@@ -61,7 +66,7 @@ class Checkpoint:
         Raises:
             UnavailableError: nobody named them, or they are not on this machine.
         """
-        if not store.wish(self.name) and not (store.home() / "models" / self.name).is_dir():
+        if not self.named:
             raise UnavailableError(
                 f"No weights are named for {self.purpose}.",
                 f"Set {self.variable} to a folder, or to a hub id with @ and a commit.",
