@@ -296,8 +296,13 @@ def test_several_cues_of_a_job_share_passes(
     monkeypatch.setenv("IMMERSIVAUDIO_STABLE_AUDIO", str(weights["stable_audio"]))
     performers = performing.Performers.load(["stable_audio", "procedural"])
     cues = [replace(NIGHT, id=f"c{n}", seed=n, performer="stable_audio") for n in range(3)]
+    made, sizes = model(plugins.create("performers", "stable_audio")), []
+    hook = made.pipe.transformer.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape[0]))
     done = performing.perform(cues, performers, tmp_path, "any", lambda: False, lambda *_: None)
+    hook.remove()
+    assert list(done.takes) == ["c0", "c1", "c2"]
     assert {take.performer for take in done.takes.values()} == {"stable_audio"}
+    assert max(sizes) > 2
     refused = performing.perform(cues, performers, tmp_path, "commercial", lambda: False, lambda *_: None)
     assert {take.performer for take in refused.takes.values()} == {"procedural"}
     assert any("not allowed" in warning for warning in refused.warnings)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -227,7 +228,7 @@ def _reseeded(brief: Brief, attempt: int) -> Brief:
 
 
 def _attempt(performer: Performer, brief: Brief, path: Path, notes: list[str], lenient: bool) -> Performance | None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.try")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.try")
     try:
         judge = _record(performer, brief, partial)
         faults = judge.faults()

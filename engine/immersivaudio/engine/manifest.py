@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +22,8 @@ _CHUNK_BYTES = 1 << 22
 def manifest(
     edit: Edit, sheet: CueSheet, takes: Mapping[str, Take], mixed: MixResult, cancelled: Callable[[], bool]
 ) -> dict[str, Any]:
-    """Plain data: the inputs' digests, every cue's performer, version, seed, take and licence, the strictest licence of
-    all, and the loudness that was measured.
+    """Plain data: the inputs' digests, every cue's performer, version, seed, take and licence, every performer with its
+    licence, the text to paste, the strictest licence of all, and the loudness that was measured.
     """
     heard = [(cue, takes[cue.id]) for cue in sheet.sounding() if cue.id in takes]
     return {
@@ -35,6 +36,8 @@ def manifest(
         "start_timecode_s": float(edit.start_timecode_s),
         "inputs": _inputs(edit, cancelled),
         "licence": _licence_row(strictest(take.licence for _, take in heard)),
+        "models": _models(take for _, take in heard),
+        "attribution": attribution(take.licence for _, take in heard),
         "loudness": _loudness(mixed),
         "cues": [_cue_row(cue, take) for cue, take in heard],
         "silences": [
@@ -66,9 +69,38 @@ def _take_row(take: Take, number: int, file: str) -> dict[str, Any]:
 
 
 def strictest(licences: Iterable[Licence]) -> Licence | None:
-    """The licence that binds the whole: no commercial use before attribution before none; None without any."""
-    ranked = sorted(set(licences), key=lambda licence: (licence.commercial_use, not licence.attribution, licence.name))
+    """The licence that binds the whole: no commercial use before a territory or a condition, share-alike before what is
+    not, attribution before none; None without any."""
+    ranked = sorted(set(licences), key=_freedom)
     return ranked[0] if ranked else None
+
+
+def _freedom(licence: Licence) -> tuple[bool, bool, bool, bool, bool, str]:
+    alike = "-SA" in licence.name.upper()
+    return (
+        licence.commercial_use,
+        not licence.territory,
+        not licence.condition,
+        not alike,
+        not licence.attribution,
+        licence.name,
+    )
+
+
+def attribution(licences: Iterable[Licence]) -> str:
+    """The text to paste where the result is published: each line once; empty where nobody asks to be named."""
+    return "\n".join(sorted({licence.attribution for licence in licences if licence.attribution}))
+
+
+def _models(takes: Iterable[Take]) -> list[dict[str, Any]]:
+    """Every performer and version that is heard, with what may be done with it, and in how many cues."""
+    counted = Counter((take.performer, take.performer_version, take.licence) for take in takes)
+    return [
+        {"performer": performer, "version": version, "cues": cues, "licence": _licence_row(licence)}
+        for (performer, version, licence), cues in sorted(
+            counted.items(), key=lambda row: (row[0][0], row[0][1], row[0][2].name)
+        )
+    ]
 
 
 def to_text(rows: Mapping[str, Any]) -> str:
@@ -102,6 +134,8 @@ def _licence_row(licence: Licence | None) -> dict[str, Any] | None:
         "commercial_use": licence.commercial_use,
         "attribution": licence.attribution,
         "source": licence.source,
+        "territory": licence.territory,
+        "condition": licence.condition,
     }
 
 
@@ -162,5 +196,5 @@ def summary(cues: Sequence[Cue], takes: Mapping[str, Take]) -> dict[str, str]:
         "PERFORMERS": ", ".join(sorted({f"{take.performer} {take.performer_version}" for _, take in heard})),
         "SEEDS": ", ".join(str(take.seed) for _, take in heard),
         "LICENCE": licence.name if licence else "",
-        "ATTRIBUTION": licence.attribution if licence else "",
+        "ATTRIBUTION": attribution(take.licence for _, take in heard),
     }

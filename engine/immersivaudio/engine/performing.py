@@ -4,10 +4,13 @@ is performed again."""
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from immersivaudio.engine.errors import CancelledError, EngineError, OutputError
 from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
 
 _LOG = logging.getLogger(__name__)
+_TOGETHER = 8
 Cancelled = Callable[[], bool]
 Report = Callable[[float, str], None]
 
@@ -29,6 +33,7 @@ class Performers:
     warnings: list[str] = field(default_factory=list)
     waiting: list[Performer] = field(default_factory=list)
     _ready: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def load(cls, names: Iterable[str] | None = None) -> Performers:
@@ -56,9 +61,10 @@ class Performers:
         return sorted(allowed, key=lambda p: (p.name != cue.performer, -p.fitness(cue)))
 
     def ready(self, performer: Performer) -> Performer:
-        if performer.name not in self._ready:
-            performer.setup()
-            self._ready.add(performer.name)
+        with self._lock:
+            if performer.name not in self._ready:
+                performer.setup()
+                self._ready.add(performer.name)
         return performer
 
 
@@ -86,17 +92,43 @@ def perform(
     reused = 0
     whole = sum(float(cue.span.duration_s) for cue in cues) or 1.0
     done = 0.0
-    for cue in cues:
-        if cancelled():
-            raise CancelledError("Cancelled.")
+    for cue, result in _performances(cues, Run(performers, cache, rights, cancelled)):
         report(done / whole, f"{cue.sound} ({len(takes) + 1} of {len(cues)})")
-        take, fresh, said = one(cue, Run(performers, cache, rights, cancelled))
+        take, fresh, said = result()
         takes[cue.id] = take
         warnings += said
         reused += not fresh
         done += float(cue.span.duration_s)
     report(1.0, "")
     return Performed(takes, tuple(warnings), reused)
+
+
+_Result = tuple[Take, bool, list[str]]
+
+
+def _performances(cues: Sequence[Cue], run: Run) -> Iterator[tuple[Cue, Callable[[], _Result]]]:
+    """Each cue in its turn, and how to wait for it. Those whose performer does several at once (``together``) are begun
+    ahead, so that they share its passes; one that fails stops them all."""
+    ahead = {cue.id for cue in cues if _shares(run.performers.candidates(cue, run.rights))}
+    stopped = threading.Event()
+    shared = replace(run, cancelled=lambda: stopped.is_set() or run.cancelled())
+    pool = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="performing") if len(ahead) > 1 else None
+    try:
+        begun = {cue.id: pool.submit(one, cue, shared) for cue in cues if pool is not None and cue.id in ahead}
+        for cue in cues:
+            if run.cancelled():
+                raise CancelledError("Cancelled.")
+            yield cue, begun[cue.id].result if cue.id in begun else functools.partial(one, cue, run)
+    finally:
+        stopped.set()
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _shares(candidates: Sequence[Performer]) -> bool:
+    """Whether the best one does several cues at once. What a chooser chooses from belongs to one thread."""
+    choosers = any(isinstance(performer, Chooser) for performer in candidates)
+    return bool(candidates) and not choosers and getattr(candidates[0], "together", 1) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +216,7 @@ def _cached(cue: Cue, performer: Performer, choice: Choice, run: Run, *, lenient
     done = gate.perform_gated([performer], brief, wav, run.performers.ready, lenient=lenient)
     take = Take(cue.id, key, str(wav), done.samples, performer.name, performer.version, done.seed,
                 choice.licence, done.peak, done.notes)  # fmt: skip
-    partial = card.with_suffix(f".{os.getpid()}.partial")
+    partial = card.with_suffix(f".{os.getpid()}.{threading.get_ident()}.partial")
     partial.write_text(json.dumps(asdict(take)))
     partial.replace(card)
     return replace(take, notes=(*choice.notes, *take.notes), pins=dict(choice.pins)), True

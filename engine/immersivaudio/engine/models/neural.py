@@ -41,10 +41,12 @@ class Kind:
 
 
 class NeuralPerformer(abc.ABC):
-    """A :class:`immersivaudio.engine.performers.Performer` that generates. Several cues may be performed at once."""
+    """A :class:`immersivaudio.engine.performers.Performer` that generates. ``together`` is how many cues it does at once
+    with profit: 1 where they would wait for one another."""
 
     kind: Kind
     generates = True
+    together = 1
 
     def __init__(self, held: Holding | None = None) -> None:
         self._holding = held or holding.shared()

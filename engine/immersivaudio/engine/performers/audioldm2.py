@@ -50,6 +50,7 @@ class AudioLDM2(NeuralPerformer):
     """The performer."""
 
     kind = Kind("audioldm2", "2", _CLASSES)
+    together = 8
 
     def fitness(self, cue: Cue) -> float:
         if cue.stem in (Stem.MUSIC, Stem.DIALOGUE):

@@ -47,6 +47,7 @@ class StableAudio(NeuralPerformer):
     """The performer."""
 
     kind = Kind("stable_audio", "1", _CLASSES)
+    together = 8
 
     def fitness(self, cue: Cue) -> float:
         if cue.stem is Stem.DIALOGUE:

@@ -48,6 +48,7 @@ class StableAudio3(NeuralPerformer):
     """The performer."""
 
     kind = Kind("stable_audio_3", "1", _CLASSES)
+    together = 8
 
     def fitness(self, cue: Cue) -> float:
         if cue.stem is Stem.DIALOGUE:
