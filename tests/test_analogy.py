@@ -125,6 +125,12 @@ def test_events_are_found_to_the_sample_and_described(blows: Example) -> None:
     assert all(np.all(event.grain[:, -1] == pytest.approx(0.0, abs=1e-4)) for event in heard.events)
 
 
+def test_a_recorders_offset_does_not_matter(tmp_path: Path) -> None:
+    heard = study(Example(str(written(tmp_path / "offset.wav", hits() + 0.1))), never)
+    assert heard.kind is Kind.EVENTS
+    assert [event.at_s for event in heard.events] == pytest.approx(HITS_S, abs=0.0005)
+
+
 def test_what_goes_on_is_a_texture(drizzle: Example) -> None:
     assert study(drizzle, never).kind is Kind.TEXTURE
 
@@ -235,6 +241,20 @@ def test_a_texture_is_never_heard_to_repeat(seconds: float, tmp_path: Path) -> N
         alike = signal.correlate(later, piece, "valid", "fft")
         sums = np.concatenate([[0.0], np.cumsum(np.square(later, dtype=np.float64))])
         assert np.abs(alike / np.sqrt((sums[RATE:] - sums[:-RATE]) * np.sum(piece**2))).max() < 0.5
+
+
+def test_no_place_comes_again_within_the_next_three_patches() -> None:
+    """The places are read off a ramp that is sewn in the recording's stead."""
+    wave = rain(20.0).astype(np.float32)
+    ramp = np.tile(np.arange(wave.shape[1], dtype=np.float32) / RATE, (2, 1))
+    again = 0
+    for seed in range(4):
+        patches = quilted(replace(cloth_of(wave, ((0, wave.shape[1]),)), samples=ramp), stream(seed))
+        middles = [abs(patch[0, patch.shape[1] // 2]) for patch, _ in zip(patches, range(60), strict=False)]
+        again += sum(
+            abs(one - before) < 0.15 for at, one in enumerate(middles) for before in middles[max(0, at - 3) : at]
+        )
+    assert again <= 2
 
 
 def test_seams_do_not_stand_out(drizzle: Example) -> None:

@@ -22,7 +22,7 @@ from immersivaudio.engine.synthesis.frame import Rng
 Floats = NDArray[np.float64]
 _HOP, _FRAME = SAMPLE_RATE_HZ // 100, 2048
 _BANDS_HZ = np.geomspace(60.0, 16_000.0, 25)
-_LONGEST_S, _SHORTEST_S, _SHARE = 2.4, 0.25, 0.45
+_LONGEST_S, _SHORTEST_S, _SHARE = 2.4, 0.25, 0.35
 _SEAM_S, _SLIDE = 0.1, 240
 _TRIES, _BEST = 240, 6
 _USED_DB, _NEAR_DB, _FORGET = 6.0, 6.0, 0.85
@@ -97,7 +97,7 @@ class _Needle:
         """A patch whose beginning sounds like what comes at ``patch.end``."""
         length = self._length()
         places = self._places(length, _TRIES)
-        cost = self._costs(places, patch.end)
+        cost = self._costs(places, length, patch.end)
         best = np.argsort(cost, kind="stable")[:_BEST]
         place, sign = self._slid(int(places[int(self._rng.choice(best))]), patch.samples[:, -self.seam :], length)
         return self._patch(place, length, sign)
@@ -115,15 +115,18 @@ class _Needle:
         firsts = np.array([first for first, _ in self._cloth.stretches])
         return np.asarray(firsts[which] + (self._rng.random(count) * room[which]).astype(np.int64))
 
-    def _costs(self, places: NDArray[np.int64], end: int) -> Floats:
-        """dB by which each place differs from what would follow, more where it was used of late or is that very place."""
+    def _costs(self, places: NDArray[np.int64], length: int, end: int) -> Floats:
+        """dB by which each place differs from what would follow, more the more of it was used of late, and where it is
+        that very place."""
         frames = self._cloth.frames
         span = np.arange(max(2, self.seam // _HOP))
         top = len(frames) - 1
         wanted = frames[np.minimum(end // _HOP + span, top)]
         offered = frames[np.minimum(places[:, None] // _HOP + span, top)]
         cost = np.abs(offered - wanted).mean(axis=(1, 2))
-        cost += _USED_DB * self._used[np.minimum(places // _HOP, top)]
+        sums = np.concatenate([[0.0], np.cumsum(self._used)])
+        lasts = np.minimum((places + length) // _HOP, top)
+        cost += _USED_DB * (sums[lasts] - sums[places // _HOP]) / (length / _HOP)
         near = np.abs(places - end) < 0.5 * SAMPLE_RATE_HZ
         return np.asarray(cost + _NEAR_DB * near)
 

@@ -160,8 +160,10 @@ def _probed(path: Path, name: str) -> media.Probe:
 
 
 def _decoded(path: Path, span: Span, cancelled: Cancelled) -> Block:
-    blocks = list(media.sound(path, span, cancelled=cancelled))
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((2, 0), np.float32)
+    blocks = [*media.sound(path, span, cancelled=cancelled), np.zeros((2, 0), np.float32)]
+    whole = np.concatenate(blocks, axis=1)
+    # A recorder's constant offset would drown what is quiet between the events.
+    return whole - whole.mean(axis=1, keepdims=True) if whole.shape[1] else whole
 
 
 def _refuse_nothing(samples: Block, name: str) -> None:
