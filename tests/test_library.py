@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import struct
@@ -17,14 +18,22 @@ import pytest
 from library_stage import OWN, blows, encode, noise, wav
 from scipy import signal
 
-from immersivaudio.engine import bwf, media, performing, plugins, riff, ucs
+from immersivaudio.engine import bwf, media, performing, plugins, riff, sheets, ucs
 from immersivaudio.engine.audio import Block, decibels
-from immersivaudio.engine.cue import Cue, Licence, Span, Stem, Take, samples_at
-from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, NotFoundError, RequestError
-from immersivaudio.engine.library import hearing, matching, walking
+from immersivaudio.engine.cue import Cue, CueSheet, Licence, Span, Stem, Take, samples_at
+from immersivaudio.engine.errors import (
+    CancelledError,
+    CueSheetError,
+    EngineError,
+    MediaError,
+    NotFoundError,
+    RequestError,
+)
+from immersivaudio.engine.library import hearing, matching, reading, walking
 from immersivaudio.engine.library.index import Index, Seen
 from immersivaudio.engine.library.records import NOT_STATED, Entry, Notes
 from immersivaudio.engine.loudness import LoudnessMeter
+from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.sounds import BY_ID, VOCABULARY
 
 START_S = Fraction(7, 3)
@@ -408,6 +417,42 @@ def test_a_thing_that_passes_is_closest_when_the_picture_says(home: Path, tmp_pa
     assert abs(int(power.argmax()) - 96_000) < 9_600
     before, after = np.square(heard[:, :90_000]).sum(axis=1), np.square(heard[:, 102_000:]).sum(axis=1)
     assert before[1] > 2 * before[0] and after[0] > 2 * after[1], "it comes from the side that is seen"
+
+
+@pytest.mark.parametrize(("sound", "sync"), [("sea", ()), ("impact.wood", (0.5, 1.2))])
+def test_it_keeps_what_every_performer_must(index: Index, sound: str, sync: tuple[float, ...]) -> None:
+    """The contract of tests/contracts, which has no library to perform from."""
+    performer, samples = plugins.create("performers", "library"), 100_003
+    one = cue(sound, samples / 48_000, sync)
+    blocks, again = (list(performer.perform(Brief(one, samples))) for _ in range(2))
+    assert all(block.dtype == np.float32 and block.shape[0] == 2 and 0 < block.shape[1] <= 48_000 for block in blocks)
+    whole = np.concatenate(blocks, axis=1)
+    assert whole.shape == (2, samples) and 1e-4 < float(np.abs(whole).max()) < 1
+    assert whole.tobytes() == np.concatenate(again, axis=1).tobytes()
+    with pytest.raises(CancelledError):
+        list(performer.perform(Brief(one, samples, lambda: True)))
+
+
+def test_an_id3_chunk_says_what_the_rest_does_not(tmp_path: Path) -> None:
+    title = b"\x03Rain on tin roof"
+    frames = b"TIT2" + struct.pack(">I", len(title)) + b"\0\0" + title
+    tag = b"ID3\x03\0\0" + bytes((0, 0, 0, len(frames))) + frames
+    with bwf.WavWriter(tmp_path / "a 1.wav", bits=24) as writer:
+        writer.write(noise(0.5, 1))
+    raw = (tmp_path / "a 1.wav").read_bytes() + b"id3 " + struct.pack("<I", len(tag)) + tag + b"\0" * (len(tag) % 2)
+    (tmp_path / "a 1.wav").write_bytes(raw[:4] + struct.pack("<I", len(raw) - 8) + raw[8:])
+    assert reading.read(tmp_path / "a 1.wav", tmp_path).description == "Rain on tin roof"
+
+
+def test_a_sheet_may_ask_for_a_certain_cut(index: Index, tmp_path: Path) -> None:
+    sheet = CueSheet("scene", Fraction(25), Fraction(9), (cue("sea", 4),))
+    rows = json.loads(sheets.to_json(sheet))
+    rows["cues"][0]["params"] = {"library_file": "Sea/WATRWave_Surf On Shingle 02_FR_COAST.wav", "library_in_s": 2.5}
+    take, _ = performed(sheets.from_json(json.dumps(rows)).cues[0], tmp_path)
+    assert (take.pins["library_file"], take.pins["library_in_s"]) == tuple(rows["cues"][0]["params"].values())
+    rows["cues"][0]["params"] = {"library_fil": "x"}
+    with pytest.raises(CueSheetError, match="library_fil"):
+        sheets.from_json(json.dumps(rows))
 
 
 def test_the_engine_without_a_library_says_how_to_get_one(home: Path) -> None:
