@@ -19,6 +19,8 @@ from immersivaudio.engine.models import devices, store, weights
 from immersivaudio.engine.models.store import Place
 from immersivaudio.engine.models.weights import Weights
 
+NAMES = ("scene", "images", "caption", "speech", "sentiment", "emotion", "llm")
+"""What the operator may name a checkpoint for."""
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
 _WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")

@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from immersivaudio.engine.errors import CancelledError, NotFoundError, OutputError, UnavailableError
-from immersivaudio.engine.models import devices, store, weights
+from immersivaudio.engine.models import checkpoints, devices, store, weights
 from immersivaudio.engine.models.weights import Weights
 
 Report = Callable[[str, int, int], None]
@@ -62,11 +62,15 @@ def wanted(name: str, performer: str = "", revision: str = "") -> Weights:
     """
     hub_id, _, pinned = name.partition("@")
     found = next((known for known in weights.KNOWN if hub_id in (known.performer, known.hub_id)), None)
-    if found is None and "/" in hub_id and performer in {known.performer for known in weights.KNOWN}:
+    takers = {*(known.performer for known in weights.KNOWN), *checkpoints.NAMES}
+    if found is None and "/" in hub_id and performer in takers:
         found = Weights(hub_id, performer, "unknown", False, "")
     if found is None:
         names = ", ".join(dict.fromkeys(known.performer for known in weights.KNOWN))
-        raise NotFoundError(f"No weights are called {name}.", f"Choose {names}, or a hub id with --for one of them.")
+        watching = ", ".join(checkpoints.NAMES)
+        raise NotFoundError(
+            f"No weights are called {name}.", f"Choose {names}, or a hub id with --for one of them or of {watching}."
+        )
     return replace(found, revision=revision or pinned or found.revision)
 
 
