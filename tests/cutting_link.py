@@ -13,13 +13,22 @@ from types import TracebackType
 class CuttingLink:
     """Forwards connections to ``host:port``; use it as a context manager.
 
-    ``cut_after`` bytes from the client it holds its breath until ``ready()`` is true, then cuts, once.
+    ``cut_after`` bytes from the client it holds its breath until ``ready()`` is true, then cuts; it does so again after
+    each of ``cut_again``. ``bytes_per_s`` is how fast clients may send; 0 is as fast as it goes.
     ``sent_bytes`` counts what all clients sent.
     """
 
-    def __init__(self, target: str, cut_after: int, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        target: str,
+        cut_after: int,
+        ready: Callable[[], bool],
+        cut_again: tuple[int, ...] = (),
+        bytes_per_s: int = 0,
+    ) -> None:
         host, _, port = target.rpartition(":")
-        self._target, self._cut_after, self._ready = (host, int(port)), cut_after, ready
+        self._target, self._cuts_at, self._ready = (host, int(port)), (cut_after, *cut_again), ready
+        self._bytes_per_s = bytes_per_s
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._lock, self._ended = threading.Lock(), threading.Event()
@@ -68,13 +77,15 @@ class CuttingLink:
             while data := source.recv(1 << 16):
                 target.sendall(data)
                 if counted:
+                    if self._bytes_per_s:
+                        self._ended.wait(len(data) / self._bytes_per_s)
                     self.sent_bytes += len(data)
                     self._maybe_cut()
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_RDWR)
 
     def _maybe_cut(self) -> None:
-        if self.cuts or self.sent_bytes < self._cut_after:
+        if self.cuts >= len(self._cuts_at) or self.sent_bytes < self._cuts_at[self.cuts]:
             return
         while not self._ready() and not self._ended.wait(0.01):
             pass

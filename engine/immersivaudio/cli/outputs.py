@@ -150,8 +150,8 @@ def spare(source: Path, out: Path) -> None:
 class Landing:
     """Collects downloads in a hidden folder beside the goal and puts them in place all together at the end."""
 
-    def __init__(self, goal: Plan) -> None:
-        self._goal = goal
+    def __init__(self, goal: Plan, source: Path) -> None:
+        self._goal, self._source = goal, source
         self.folder = goal.main.with_name(f".{goal.main.name}.{os.getpid()}.partial")
 
     def __enter__(self) -> Landing:
@@ -172,7 +172,8 @@ class Landing:
         final = {name: self._final(name, kind) for name, kind in names}
         for name, kind in names:
             if kind in ("otio", "timeline"):
-                _point_at(self.folder / name, final)
+                # An engine elsewhere knows a video that it was sent by its name alone.
+                _point_at(self.folder / name, {self._source.stem: self._source.absolute(), **final})
         try:
             self._swap(final)
         except OSError as error:

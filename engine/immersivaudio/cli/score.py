@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from immersivaudio.cli import distant
 from immersivaudio.cli.library import named as library_named
 from immersivaudio.cli.outputs import KINDS, Form, Landing, Plan, free, plan, spare
 from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, OutputError, RequestError
@@ -42,6 +43,7 @@ class Wish:
     example: Path | None = None
     example_licence: str = ""
     library: str = ""
+    send: str = "auto"
 
 
 def _shared(command: Callable[..., None]) -> Callable[..., None]:
@@ -65,6 +67,8 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
                      help="A running engine; without it one is started for this call."),
         click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="The running engine's token."),
         click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="The certificate to trust (TLS)."),
+        click.option("--send", type=click.Choice(distant.SENDING), default="auto", show_default=True,
+                     help="What a running engine gets: on another machine small proxies, unless originals are wanted."),
         click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
     ]  # fmt: skip
     for option in reversed(options):
@@ -111,11 +115,13 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     def order(session: _Session) -> Any:
         spec = session.spec(source, wish, sheet)
         _fill_delivery(spec, goal, delivery)
+        if session.proxies and goal.kind == "video":
+            distant.ask_for_sound(spec)
         return spec
 
     with _session(wish) as session:
         result = session.run(order)
-        final = session.fetch(result, goal)
+        final = session.fetch(result, goal, source, delivery["codec"])
         _conclude(session, result, goal, final)
 
 
@@ -216,11 +222,7 @@ def _session(wish: Wish) -> Iterator[_Session]:
     from immersivaudio.cli.progress import Bar
 
     with Bar(wish.quiet) as bar, connect(wish.engine, wish.token, wish.ca) as client:
-        yield _Session(client, bar, local=not wish.engine or _is_local(wish.engine))
-
-
-def _is_local(address: str) -> bool:
-    return address.startswith(("unix:", "127.", "localhost:", "[::1]"))
+        yield _Session(client, bar, distant.by_path(wish.engine, wish.send), distant.by_proxy(wish.engine, wish.send))
 
 
 @dataclass
@@ -230,6 +232,7 @@ class _Session:
     client: Any
     bar: Any
     local: bool
+    proxies: bool = False
 
     def spec(self, source: Path, wish: Wish, sheet: Any = None, spot: bool = False) -> Any:
         from immersivaudio.engine import wire
@@ -238,14 +241,14 @@ class _Session:
         spec = job_pb2.JobSpec(goal=job_pb2.GOAL_SPOT if spot else job_pb2.GOAL_DELIVER)
         spec.source.name = source.stem
         if not _is_timeline(source):
-            self._refer(spec.source.media, source)
+            self._refer(spec.source.media, source, seen=True)
         elif self.local:
             spec.source.timeline.path = str(source.resolve())
         else:
             spec.source.timeline_json = _as_otio(source)
         if _is_timeline(source):
             for url, path in _media_of(source, wish.media, everything=not self.local).items():
-                self._refer(spec.source.media_by_url[url], path)
+                self._refer(spec.source.media_by_url[url], path, seen=True)
         if sheet is not None:
             spec.cue_sheet.CopyFrom(wire.sheet_to_wire(sheet))
             self._refer_examples(spec.cue_sheet.cues)
@@ -255,18 +258,19 @@ class _Session:
         spec.effect.effect_id = "soundtrack"
         _fill_params(spec.effect.params, wish)
         if wish.library:
-            spec.effect.params["library"].text = library_named(
-                wish.library, local=not wish.engine or _is_local(wish.engine)
-            )
+            spec.effect.params["library"].text = library_named(wish.library, local=distant.is_local(wish.engine))
         return spec
 
-    def _refer(self, place: Any, path: Path) -> None:
-        """Name a file to the engine: by path on the same machine, else by its bytes."""
+    def _refer(self, place: Any, path: Path, *, seen: bool = False) -> None:
+        """Name a file to the engine: by path on the same machine, else by its bytes, or those of a proxy where it is
+        only ``seen``."""
+        from immersivaudio.bridge.proxy import proxy_of
+
         if self.local:
             place.path = str(path.resolve())
         else:
             self.bar.show("uploading", 0.0)
-            place.blob.CopyFrom(self.client.upload(path))
+            place.blob.CopyFrom(self.client.upload(proxy_of(path) if seen and self.proxies else path))
 
     def _refer_examples(self, cues: Any) -> None:
         """The examples that the cues of a sheet name; what was uploaded before is known by its digest."""
@@ -301,11 +305,14 @@ class _Session:
         elif kind == "warning":
             self.bar.warn(event.warning)
 
-    def fetch(self, result: Any, goal: Plan) -> dict[str, Path]:
-        with Landing(goal) as landing:
+    def fetch(self, result: Any, goal: Plan, source: Path, codec: str) -> dict[str, Path]:
+        with Landing(goal, source) as landing:
             for made in result.artefacts:
                 self.client.download(made.digest, landing.folder / made.name)
-            return landing.place((made.name, made.kind) for made in result.artefacts)
+            names = [(made.name, made.kind) for made in result.artefacts]
+            if self.proxies and goal.kind == "video":
+                names = distant.under_picture(source, landing.folder, names, goal, codec)
+            return landing.place(names)
 
 
 def _result(job: Any) -> Any:

@@ -17,12 +17,13 @@ from typing import Any
 
 import opentimelineio as otio
 
-from immersivaudio.engine.cue import Cue, CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.mixing import MixResult, Placement, StemFile
 from immersivaudio.engine.riding import Ride, without
 
 NAMESPACE = "immersivaudio"
 GAIN = f"{NAMESPACE}.gain"
+_BLOB_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,12 +250,17 @@ def _new_timeline(edit: Edit, files: Mapping[Stem, LaneFile]) -> otio.schema.Tim
     picture = otio.schema.Track("Picture", kind=otio.schema.TrackKind.Video)
     for clip in edit.picture[:1]:
         whole = sheet.range(sheet.first_frame, sheet.frames)
-        media = otio.schema.ExternalReference(clip.media or "", whole)
+        media = otio.schema.ExternalReference(_place_of(clip), whole)
         picture.append(otio.schema.Clip(clip.name, media_reference=media, source_range=whole))
     timeline.tracks.append(picture)
     if Stem.DIALOGUE in files:
         timeline.tracks.append(_original_track(sheet, files[Stem.DIALOGUE].url))
     return timeline
+
+
+def _place_of(clip: Clip) -> str:
+    """Where a clip's media lies for its owner: what was uploaded has a name for that, no place."""
+    return clip.name if clip.media and len(Path(clip.media).name) == _BLOB_NAME else clip.media or ""
 
 
 def _original_track(sheet: _Sheet, url: str) -> otio.schema.Track:

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""An engine on another machine: small proxies go there, and the sound that comes back is laid under the original here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from immersivaudio.cli.outputs import Plan
+
+SENDING = ("auto", "proxies", "originals")
+_LOCAL = ("unix:", "127.", "localhost:", "[::1]")
+
+
+def is_local(address: str) -> bool:
+    """Whether an engine at ``address`` sees the files that we see; none is an engine of this call's own."""
+    return not address or address.startswith(_LOCAL)
+
+
+def by_path(address: str, send: str) -> bool:
+    """Whether media are named by their paths."""
+    return send == "auto" and is_local(address)
+
+
+def by_proxy(address: str, send: str) -> bool:
+    """Whether proxies travel in the place of media."""
+    return send == "proxies" or (send == "auto" and not is_local(address))
+
+
+def ask_for_sound(spec: Any) -> None:
+    """A proxy's picture is of no use in a result: ask for the mix alone, uncompressed."""
+    outputs = ["audio" if output == "video" else output for output in spec.delivery.outputs]
+    spec.delivery.outputs[:] = outputs
+    spec.delivery.container, spec.delivery.audio_codec = "wav", ""
+
+
+def under_picture(
+    source: Path, folder: Path, made: list[tuple[str, str]], goal: Plan, codec: str
+) -> list[tuple[str, str]]:
+    """Lay the mix that came back under the picture of ``source``, bit for bit, in ``folder``; the names and kinds that
+    are there then.
+
+    Raises:
+        MediaError, OutputError, RequestError: as ``media.mux``.
+    """
+    from immersivaudio.engine import media
+
+    mix = next(name for name, kind in made if kind == "mix")
+    video = f"{source.stem}.scored{goal.main.suffix}"
+    media.mux(source, folder / mix, folder / video, audio_codec=codec)
+    (folder / mix).unlink()
+    return [*(one for one in made if one[1] != "mix"), (video, "video")]
