@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import CONTACTS_S
 
-from immersivaudio.engine import conform, media, original, performing, pipeline, watching
+from immersivaudio.engine import abreast, conform, media, original, performing, pipeline, watching
 from immersivaudio.engine.bwf import WavWriter, read_wav
-from immersivaudio.engine.cue import Clip, Cue, CueSheet, Licence, Sighting, Span, Stem
+from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, Licence, Sighting, Span, Stem
 from immersivaudio.engine.errors import CancelledError, MediaError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.request import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Workspace
@@ -210,6 +212,49 @@ def test_only_changed_cues_are_performed_again(tmp_path: Path) -> None:
     assert done.takes["cue-1"].key != play([player], tmp_path).takes["cue-1"].key
 
 
+class Together(Player):
+    """A player that several may ask at once; it knows how many did."""
+
+    side_by_side = True
+
+    def __init__(self, meet: int = 1, **more: object) -> None:
+        super().__init__(**more)  # type: ignore[arg-type]
+        self._meeting, self.met = threading.Barrier(meet), 0
+
+    def perform(self, brief: Brief) -> Iterator[Block]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._meeting.wait(timeout=20)
+            self.met += 1
+        yield from super().perform(brief)
+
+
+@pytest.mark.skipif(abreast.hands() < 2, reason="one core performs one cue at a time")
+def test_cues_are_performed_side_by_side_and_come_out_in_order(tmp_path: Path) -> None:
+    player = Together(meet=2)
+    done = play([player], tmp_path / "together")
+    assert player.met == player.asked == 4, "they could only go on two at a time"
+    alone = play([Player()], tmp_path / "alone")
+    assert list(done.takes) == [cue.id for cue in CUES]
+    assert [take.key for take in done.takes.values()] == [take.key for take in alone.takes.values()]
+    assert done.reused == 0
+    assert play([player], tmp_path / "together").reused == 4
+
+
+def test_equal_cues_are_one_performance_also_side_by_side(tmp_path: Path) -> None:
+    player = Together()
+    twins = tuple(replace(CUES[0], id=f"twin-{number}") for number in range(6))
+    done = play([player], tmp_path, twins)
+    assert player.asked == 1
+    assert {take.key for take in done.takes.values()} == {done.takes["twin-0"].key}
+    assert done.reused == 5
+
+
+def test_one_that_fails_side_by_side_is_replaced_as_ever(tmp_path: Path) -> None:
+    done = play([Together(name="spoilt", fitness=0.9, fault="silent"), Player("sound", 0.1)], tmp_path)
+    assert {take.performer for take in done.takes.values()} == {"sound"}
+    assert "spoilt" in done.warnings[0]
+
+
 @pytest.mark.parametrize("fault", ["short", "silent", "broken"])
 def test_a_useless_take_is_never_taken(fault: str, tmp_path: Path) -> None:
     spoilt, sound = Player("spoilt", 0.9, fault=fault), Player("sound", 0.1)
@@ -272,6 +317,74 @@ def test_progress_only_grows(scored: tuple[Outcome, list[Event], Path]) -> None:
     assert fractions == sorted(fractions)
     stages = [stage for stage, _ in itertools.groupby(event.stage for event in events if isinstance(event, Progress))]
     assert stages == ["conform", "listen", "watch", "spot", "perform", "mix", "deliver"]
+
+
+class Meeting:
+    """A watcher of the picture and one of the sound that each wait for the other to begin."""
+
+    def __init__(self) -> None:
+        self.barrier = threading.Barrier(2)
+
+
+class WaitingEye(OddOne):
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__()
+        self._meeting = meeting
+
+    def open(self, clip: Clip) -> OddOne:
+        self._meeting.barrier.wait(timeout=20)
+        return self
+
+
+class WaitingEar:
+    name, version, sample_rate_hz = "ear", "1", 48_000
+
+    def __init__(self, meeting: Meeting) -> None:
+        self._meeting, self.blocks = meeting, 0
+
+    def available(self) -> str:
+        return ""
+
+    def setup(self) -> None: ...
+
+    def listen(self, edit: Edit, blocks: Iterable[np.ndarray]) -> list[Sighting]:
+        self._meeting.barrier.wait(timeout=20)
+        self.blocks = sum(1 for _ in blocks)
+        return [Sighting("ear", "level", edit.record, 1.0, values={"verdict": "good"})]
+
+
+@pytest.fixture
+def sounding(ball: Path, tmp_path: Path) -> Path:
+    with WavWriter(tmp_path / "tone.wav") as writer:
+        writer.write(np.full((2, 5 * 48_000), 0.05, np.float32) * np.sin(np.arange(5 * 48_000) / 50))
+    media.mux(ball, tmp_path / "tone.wav", tmp_path / "sounding.mp4")
+    return tmp_path / "sounding.mp4"
+
+
+def test_the_original_is_heard_while_the_picture_is_watched(
+    sounding: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting = Meeting()
+    ear = WaitingEar(meeting)
+    monkeypatch.setattr(pipeline, "_watchers", lambda: watching.Watchers([WaitingEye(meeting)], [ear]))
+    outcome, _ = run(ScoreRequest(media=sounding, goal=Goal.SPOT), tmp_path)
+    assert ear.blocks == 1
+    assert not outcome.warnings, "neither broke the barrier"
+
+
+def test_a_stop_is_heard_while_listening(sounding: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class EndlessEar(WaitingEar):
+        def listen(self, edit: Edit, blocks: Iterable[np.ndarray]) -> list[Sighting]:
+            begun.set()
+            return super().listen(edit, itertools.cycle(blocks))
+
+    begun, meeting = threading.Event(), Meeting()
+    endless = watching.Watchers([WaitingEye(meeting)], [EndlessEar(meeting)])
+    monkeypatch.setattr(pipeline, "_watchers", lambda: endless)
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(CancelledError):
+        workspace = Workspace(tmp_path / "cache", tmp_path / "scratch")
+        pipeline.score(ScoreRequest(media=sounding, goal=Goal.SPOT), workspace, lambda event: None, begun.is_set)
 
 
 def test_the_same_again_is_the_same_to_the_byte(

@@ -33,8 +33,8 @@ def serve(home: Path | None, **options: Any) -> None:
     from immersivaudio.engine import server
     from immersivaudio.engine.housekeeping import Limits
 
-    sizes = (round(options.pop(name) * GIB) for name in ("cache_gb", "blobs_gb"))
-    limits = Limits(*sizes, options.pop("keep_jobs"), options.pop("keep_days"))
+    cache, blobs = (round(options.pop(name) * GIB) for name in ("cache_gb", "blobs_gb"))
+    limits = Limits(cache, blobs, options.pop("keep_jobs"), options.pop("keep_days"))
     server.serve(server.ServeConfig(home=home or usual_home(), limits=limits, **options))
 
 

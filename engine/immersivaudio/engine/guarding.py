@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,7 +23,10 @@ from immersivaudio.engine.guarded_child import GoneError, GuardedChild, Reply
 from immersivaudio.engine.watchers import Frame, FrameWish, PictureWatcher, Samples
 
 # They need no model and no foreign library but those of the base install.
-_IN_PROCESS = ("hearing", "motion", "place", "shots")
+_IN_PROCESS = ("motion", "place", "shots")
+# Ours and without a model to load, but its speech detector keeps Python's lock all the time: in a process of its own it
+# hears while the picture is watched. Worth it from so many seconds on.
+_BESIDE, _BESIDE_FROM_S = "hearing", 30
 _AHEAD = 6
 _LOADS_IN, _BEGINS_IN_S = 10, 60.0
 
@@ -289,12 +292,24 @@ class GuardedSound(Guard):
 
     def listen(self, edit: Edit, blocks: Iterable[Samples]) -> Sequence[Sighting]:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
+        if self.name == _BESIDE and (edit.duration_s < _BESIDE_FROM_S or not edit.sound_clips()):
+            return self._face.listen(edit, blocks)  # type: ignore[no-any-return]
         waiting = iter(blocks)
         reply = self.ask({"do": "listen", "edit": records.of_edit(edit)})
         while reply["is"] == "next":
-            block = next(waiting, None)
+            block = self._next(waiting)
             if block is None:
                 reply = self.ask({"do": "end"})
             else:
                 reply = self.ask({"do": "block"}, block.astype("float32").tobytes())
         return records.sightings(reply["rows"])
+
+    def _next(self, blocks: Iterator[Samples]) -> Samples | None:
+        """The next block; where there is none because somebody stopped the job, the process goes: it waits for one."""
+        try:
+            return next(blocks, None)
+        except BaseException:
+            child, self._child = self._child, None
+            if child is not None:
+                child.end()
+            raise

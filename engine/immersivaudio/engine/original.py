@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample
 
 from immersivaudio.engine import media
 from immersivaudio.engine.bwf import WavWriter, read_wav
@@ -28,7 +27,7 @@ def lay(edit: Edit, path: Path, cancelled: Callable[[], bool]) -> tuple[str, ...
     """
     total = samples_at(edit.duration_s)
     voices = sorted((_Voice(clip) for clip in edit.sound_clips()), key=lambda voice: voice.start)
-    with WavWriter(path) as writer:
+    with WavWriter(path, durable=False) as writer:
         for start in range(0, total, BLOCK):
             if cancelled():
                 raise CancelledError("Cancelled.")
@@ -119,6 +118,8 @@ def _warped(clip: Clip, path: Path, count: int) -> Samples:
     whole = np.concatenate(list(_decoded(clip, path)), axis=1)
     if clip.speed < 0:
         whole = whole[:, ::-1]
+    from scipy.signal import resample  # takes a second to import, and retimed clips are few
+
     return resample(whole, count, axis=1).astype(np.float32) if whole.shape[1] else whole
 
 

@@ -4,6 +4,7 @@ is performed again."""
 
 from __future__ import annotations
 
+import collections
 import functools
 import json
 import logging
@@ -14,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from immersivaudio.engine import __version__, gate, housekeeping, plugins, sounds
+from immersivaudio.engine import __version__, abreast, gate, housekeeping, plugins, sounds
 from immersivaudio.engine.cue import HINTS, Cue, Licence, Take, content_key, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
@@ -92,12 +93,12 @@ def perform(
     reused = 0
     whole = sum(float(cue.span.duration_s) for cue in cues) or 1.0
     done = 0.0
-    for cue, result in _performances(cues, Run(performers, cache, rights, cancelled)):
+    for cue, ahead, result in _performances(cues, Run(performers, cache, rights, cancelled)):
         report(done / whole, f"{cue.sound} ({len(takes) + 1} of {len(cues)})")
         take, fresh, said = result()
         takes[cue.id] = take
         warnings += said
-        reused += not fresh
+        reused += not (fresh or ahead)
         done += float(cue.span.duration_s)
     report(1.0, "")
     return Performed(takes, tuple(warnings), reused)
@@ -106,19 +107,22 @@ def perform(
 _Result = tuple[Take, bool, list[str]]
 
 
-def _performances(cues: Sequence[Cue], run: Run) -> Iterator[tuple[Cue, Callable[[], _Result]]]:
-    """Each cue in its turn, and how to wait for it. Those whose performer does several at once (``together``) are begun
-    ahead, so that they share its passes; one that fails stops them all."""
+def _performances(cues: Sequence[Cue], run: Run) -> Iterator[tuple[Cue, bool, Callable[[], _Result]]]:
+    """Each cue in its turn, whether its take was made :func:`_ahead`, and how to wait for it.
+
+    Those whose performer does several at once (``together``) are begun ahead, so that they share its passes; one that
+    fails stops them all.
+    """
     ahead = {cue.id for cue in cues if _shares(run.performers.candidates(cue, run.rights))}
     stopped = threading.Event()
     shared = replace(run, cancelled=lambda: stopped.is_set() or run.cancelled())
     pool = ThreadPoolExecutor(_TOGETHER, thread_name_prefix="performing") if len(ahead) > 1 else None
     try:
         begun = {cue.id: pool.submit(one, cue, shared) for cue in cues if pool is not None and cue.id in ahead}
-        for cue in cues:
+        for cue, ahead_of_it in zip(cues, _ahead(cues, shared), strict=True):
             if run.cancelled():
                 raise CancelledError("Cancelled.")
-            yield cue, begun[cue.id].result if cue.id in begun else functools.partial(one, cue, run)
+            yield cue, ahead_of_it, begun[cue.id].result if cue.id in begun else functools.partial(one, cue, run)
     finally:
         stopped.set()
         if pool is not None:
@@ -139,6 +143,38 @@ class Run:
     cache: Path
     rights: str
     cancelled: Cancelled
+
+
+def _ahead(cues: Sequence[Cue], run: Run) -> Iterator[bool]:
+    """Have cues performed into the cache side by side, where their first performer can; whether each was fresh.
+
+    Nothing else comes of it: :func:`one` finds the take, or does what is to be done where there is none.
+    """
+    making = collections.defaultdict[str, threading.Lock](threading.Lock)
+
+    def asked() -> Iterator[tuple[Cue, list[Performer], threading.Lock | None]]:
+        for cue in cues:
+            candidates = run.performers.candidates(cue, run.rights)
+            able = bool(candidates) and getattr(candidates[0], "side_by_side", False)
+            # Equal cues are one take: the second waits for the first.
+            yield cue, candidates, making[take_key(cue, candidates[0])] if able else None
+
+    def early(ask: tuple[Cue, list[Performer], threading.Lock | None]) -> bool:
+        cue, candidates, alone = ask
+        if run.cancelled():
+            raise CancelledError("Cancelled.")
+        if alone is None:
+            return False
+        try:
+            with alone:
+                choice = Choice(candidates[0].licence(), {})
+                return _cached(cue, candidates[0], choice, run, lenient=len(candidates) == 1)[1]
+        except (CancelledError, OutputError):
+            raise
+        except EngineError:
+            return False
+
+    return abreast.in_order(early, asked())
 
 
 def one(cue: Cue, run: Run) -> tuple[Take, bool, list[str]]:

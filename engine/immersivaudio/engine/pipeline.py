@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -68,22 +71,35 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     """
     job = _Job(request, workspace, emit, cancelled)
     edit, timeline = job.conform()
-    sound, hearing = job.listen(edit)
     given = request.sheet if request.goal is Goal.DELIVER else None
-    example = job.hear_example(given)
-    sheet = given if given is not None else job.spot(edit, sound)
+    with job.listening(edit) as ears:
+        example = job.hear_example(given)
+        sheet = given if given is not None else job.spot(edit, ears)
+        heard = ears()
     sheet = job.by_example(job.fit(sheet, edit), example)
     emit(Spotted(sheet))
     if request.goal is Goal.SPOT:
         return Outcome(sheet, (), job.all_warnings())
-    takes = job.perform(room.with_room(sheet) if job.keeps(sound, hearing) else sheet)
-    mixed = job.mix(sheet, takes, sound, hearing)
+    takes = job.perform(room.with_room(sheet) if job.keeps(heard) else sheet)
+    mixed = job.mix(sheet, takes, heard)
     made = job.deliver(edit, timeline, sheet, takes, mixed)
     return Outcome(sheet, made, job.all_warnings())
 
 
 # The share of a job's time that each stage takes, roughly: only the progress bar rests on it.
 _SHARES = {"conform": 0.02, "listen": 0.03, "watch": 0.5, "spot": 0.01, "perform": 0.28, "mix": 0.1, "deliver": 0.06}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The original sound as laid on the record clock (None: there is none), what is heard in it, and what went wrong."""
+
+    path: Path | None
+    sightings: tuple[Sighting, ...]
+    warnings: tuple[str, ...]
+
+
+Ears = Callable[[], Heard]
 
 
 @dataclass
@@ -133,23 +149,47 @@ class _Job:
             raise _nothing_to_see(edit)
         return edit, timeline
 
-    def listen(self, edit: Edit) -> tuple[Path | None, tuple[Sighting, ...]]:
-        """Lay the original sound, and hear it."""
-        report = self.stage("listen")
+    @contextlib.contextmanager
+    def listening(self, edit: Edit) -> Iterator[Ears]:
+        """Lay the original sound and hear it while the picture is watched; what is yielded waits for the end of it."""
+        self.stage("listen")
         if not edit.sound_clips():
-            return None, ()
+            yield lambda: Heard(None, (), ())
+            return
+        left, watchers = threading.Event(), self.watchers
         path = self.workspace.scratch / "original.wav"
-        self.warn(*original.lay(edit, path, self.cancelled))
-        report(0.5, "")
-        heard, said = watching.listen(edit, path, self.watchers, self.workspace.cache, self.cancelled)
-        self.warn(*said)
-        return path, tuple(heard)
 
-    def spot(self, edit: Edit, sound: Path | None) -> CueSheet:
+        def stopped() -> bool:
+            return left.is_set() or self.cancelled()
+
+        def listen() -> Heard:
+            said = original.lay(edit, path, stopped)
+            heard, more = watching.listen(edit, path, watchers, self.workspace.cache, stopped)
+            return Heard(path, tuple(heard), (*said, *more))
+
+        with ThreadPoolExecutor(1, "listen") as aside:
+            hearing = aside.submit(listen)
+            try:
+                yield lambda: self._heard(hearing)
+            finally:
+                left.set()
+
+    def _heard(self, hearing: Future[Heard]) -> Heard:
+        """What was heard; said only now, so that warnings come in the order of the stages."""
+        heard = hearing.result()
+        self.warn(*heard.warnings)
+        return heard
+
+    def spot(self, edit: Edit, ears: Ears) -> CueSheet:
         if self.request.effect == "sfx":
             return _one_sound(self.request, edit)
         report = self.stage("watch")
-        seen = watching.watch(edit, sound, self.watchers, self.workspace.cache, self.cancelled, report)
+        looked = watching.look(edit, self.watchers, self.workspace.cache, self.cancelled, report)
+        report(0.9, "listening")
+        heard = list(ears().sightings)
+        if not edit.sound_clips():
+            heard, _ = watching.listen(edit, None, self.watchers, self.workspace.cache, self.cancelled)
+        seen = watching.together(self.watchers, looked, (heard, []))
         self.warn(*seen.warnings)
         self.stage("spot")
         return self.word(spotting.spot(edit, seen.sightings, _spot_options(self.request)), seen.sightings)
@@ -198,10 +238,10 @@ class _Job:
         kept = tuple(cue for cue in inside if cue is not None)
         return replace(sheet, cues=kept, duration_s=edit.duration_s, rate=edit.rate)
 
-    def keeps(self, sound: Path | None, heard: tuple[Sighting, ...]) -> bool:
+    def keeps(self, heard: Heard) -> bool:
         """Whether the original sound is heard in the mix."""
         wish = self.request.delivery
-        return sound is not None and wish.mix < 1 and _keeps(wish.original, heard)
+        return heard.path is not None and wish.mix < 1 and _keeps(wish.original, heard.sightings)
 
     def perform(self, sheet: CueSheet) -> dict[str, Take]:
         report = self.stage("perform")
@@ -226,16 +266,14 @@ class _Job:
             self.warn(*said)
         return done.takes
 
-    def mix(
-        self, sheet: CueSheet, takes: dict[str, Take], sound: Path | None, heard: tuple[Sighting, ...]
-    ) -> mixing.MixResult:
+    def mix(self, sheet: CueSheet, takes: dict[str, Take], heard: Heard) -> mixing.MixResult:
         report = self.stage("mix")
         wish = self.request.delivery
-        options = mixing.MixOptions(wish.loudness, wish.mix, self.keeps(sound, heard))
+        options = mixing.MixOptions(wish.loudness, wish.mix, self.keeps(heard))
         folder = self.workspace.scratch / "mix"
         folder.mkdir(parents=True, exist_ok=True)
         booth = mixing.Booth(folder, self.workspace.cache, self.cancelled, lambda done: report(done, ""))
-        mixed = mixing.mix(sheet, takes, sound, options, booth)
+        mixed = mixing.mix(sheet, takes, heard.path, options, booth)
         self.warn(*mixed.warnings)
         return mixed
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
@@ -23,13 +23,14 @@ from immersivaudio.engine import guarding, media, original, plugins, records
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span, content_key, tidy
 from immersivaudio.engine.errors import CancelledError, EngineError
 from immersivaudio.engine.tracks import backwards
-from immersivaudio.engine.watchers import Frame, FrameWish, PictureSession, PictureWatcher, SoundWatcher
+from immersivaudio.engine.watchers import Frame, FrameWish, PictureSession, PictureWatcher, Samples, SoundWatcher
 
 _LOG = logging.getLogger(__name__)
 _EDGE_BYTES = 1024 * 1024
 _USUAL = FrameWish(1, 30.0)
 Cancelled = Callable[[], bool]
 Report = Callable[[float, str], None]
+Found = tuple[list[Sighting], list[str]]
 
 
 @dataclass
@@ -89,8 +90,19 @@ def watch(
     Raises:
         CancelledError: somebody stopped it.
     """
+    looked = look(edit, watchers, cache, cancelled, report)
+    report(0.9, "listening")
+    return together(watchers, looked, listen(edit, sound, watchers, cache, cancelled))
+
+
+def look(edit: Edit, watchers: Watchers, cache: Path, cancelled: Cancelled, report: Report) -> Found:
+    """Let the picture watchers see ``edit``: sightings on the record clock, and what went wrong.
+
+    Raises:
+        CancelledError: somebody stopped it.
+    """
     found: list[Sighting] = []
-    warnings = list(watchers.warnings)
+    warnings: list[str] = []
     whole = float(sum(clip.record.duration_s for clip in edit.picture)) or 1.0
     done = 0.0
     for clip in edit.picture:
@@ -103,9 +115,13 @@ def watch(
         found += [on_record(clip, sighting) for sighting in sightings]
         warnings += said
         done += float(clip.record.duration_s)
-    report(0.9, "listening")
-    heard, said = listen(edit, sound, watchers, cache, cancelled)
-    return Seen(_numbered([*found, *heard]), tuple(dict.fromkeys([*warnings, *said])))
+    return found, warnings
+
+
+def together(watchers: Watchers, looked: Found, heard: Found) -> Seen:
+    """What :func:`look` and :func:`listen` found."""
+    warnings = dict.fromkeys([*watchers.warnings, *looked[1], *heard[1]])
+    return Seen(_numbered([*looked[0], *heard[0]]), tuple(warnings))
 
 
 def _numbered(sightings: Sequence[Sighting]) -> tuple[Sighting, ...]:
@@ -250,9 +266,7 @@ def _gather(session: PictureSession, found: list[Sighting]) -> None:
     found.extend(session.finish())
 
 
-def listen(
-    edit: Edit, sound: Path | None, watchers: Watchers, cache: Path, cancelled: Cancelled
-) -> tuple[list[Sighting], list[str]]:
+def listen(edit: Edit, sound: Path | None, watchers: Watchers, cache: Path, cancelled: Cancelled) -> Found:
     """Let the sound watchers hear the laid original (None: the edit has no sound of its own)."""
     found: list[Sighting] = []
     warnings: list[str] = []
@@ -260,7 +274,9 @@ def listen(
         if cancelled():
             raise CancelledError("Cancelled.")
         try:
-            found += _listen_cached(edit, sound, watcher, cache)
+            found += _listen_cached(edit, sound, watcher, cache, cancelled)
+        except CancelledError:
+            raise
         except guarding.LeftOutError as error:
             warnings.append(f"The watcher {watcher.name} was left out: {error.message}")
         except Exception as error:
@@ -269,7 +285,9 @@ def listen(
     return found, warnings
 
 
-def _listen_cached(edit: Edit, sound: Path | None, watcher: SoundWatcher, cache: Path) -> list[Sighting]:
+def _listen_cached(
+    edit: Edit, sound: Path | None, watcher: SoundWatcher, cache: Path, cancelled: Cancelled
+) -> list[Sighting]:
     clips = [
         (identity(Path(c.media or "")), c.source, c.record, c.speed, c.channels, c.gain_db) for c in edit.sound_clips()
     ]
@@ -278,9 +296,16 @@ def _listen_cached(edit: Edit, sound: Path | None, watcher: SoundWatcher, cache:
     if (known := _load(stored)) is not None:
         return known
     pieces = original.blocks(sound, watcher.sample_rate_hz) if sound is not None else iter(())
-    heard = list(watcher.listen(edit, pieces))
+    heard = list(watcher.listen(edit, _until(pieces, cancelled)))
     _store(stored, heard)
     return heard
+
+
+def _until(pieces: Iterable[Samples], cancelled: Cancelled) -> Iterator[Samples]:
+    for piece in pieces:
+        if cancelled():
+            raise CancelledError("Cancelled.")
+        yield piece
 
 
 def identity(path: Path) -> str:

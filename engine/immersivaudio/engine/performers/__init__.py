@@ -38,7 +38,8 @@ class Brief:
 class Performer(Protocol):
     """Turns a cue into sound, deterministically by ``cue.seed``.
 
-    ``version`` changes whenever the same cue may sound different: it is part of the take's key.
+    ``version`` changes whenever the same cue may sound different: it is part of the take's key. One that also says
+    ``side_by_side = True`` may be asked by several threads at once; any other is asked by one thread alone.
     """
 
     name: str

@@ -23,6 +23,7 @@ class Procedural:
 
     name = "procedural"
     version = "3"
+    side_by_side = True
 
     def licence(self) -> Licence:
         return Licence("CC0-1.0", True, source="synthesised by Immersivaudio; no recording and no model involved")
