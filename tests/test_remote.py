@@ -19,6 +19,7 @@ from serving import start
 
 from immersivaudio.bridge import proxy
 from immersivaudio.bridge.process import Engine
+from immersivaudio.bridge.stdio import Link
 
 TOKEN = "between us"
 pytestmark = [
@@ -103,3 +104,16 @@ def test_a_wrong_token_is_one_sentence(
     assert done.returncode != 0
     assert "token" in done.stderr.lower() and "Traceback" not in done.stderr
     assert not list(tmp_path.glob("out*"))
+
+
+def test_a_bridge_speaks_tls_to_its_engine(
+    engine: Engine, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMERSIVAUDIO_TOKEN", TOKEN)
+    command = [sys.executable, "-m", "immersivaudio.bridge.stdio", "--engine", engine.address]
+    link = Link([*command, "--ca", str(certificate[0])])
+    try:
+        assert link.ask("handshake", {"host": {"name": "test"}})["protocol"] == "v1"
+        assert "soundtrack" in [effect["effect_id"] for effect in link.ask("effects", {})]
+    finally:
+        link.close()

@@ -31,6 +31,7 @@ from immersivaudio.bridge.errors import (
 )
 from immersivaudio.bridge.host import Json
 from immersivaudio.bridge.own_engine import OwnEngine
+from immersivaudio.bridge.proxy import proxy_of
 from immersivaudio.bridge.stdio import Answer, Answerer
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
 
@@ -52,8 +53,8 @@ class Job:
 class Companion:
     """What the editor may call. Every call comes in a thread of its own, which goes on to follow a job that it began."""
 
-    def __init__(self, engine: str, token: str, home: Path | None = None) -> None:
-        self._address, self._token, self._home = engine, token, home
+    def __init__(self, engine: str, token: str, home: Path | None = None, ca: Path | None = None) -> None:
+        self._address, self._token, self._home, self._ca = engine, token, home, ca
         self._connecting = threading.Lock()
         self._client: Client | None = None
         self._own: OwnEngine | None = None
@@ -82,7 +83,7 @@ class Companion:
         if self._address == AUTO:
             return _json(self._connected().handshake(*said))
         # A person waits: of an engine that is not there they soon hear so.
-        with Client(self._address, token=self._token, patience_s=_PATIENCE_S) as client:
+        with Client(self._address, self._token, self._ca, _PATIENCE_S) as client:
             return _json(client.handshake(*said))
 
     def effects(self, params: Json) -> list[Json]:
@@ -166,7 +167,8 @@ class Companion:
             self._tell("failed", job, reason="BRIDGE_FAILED", message=f"The bridge failed: {error}.", hint="")
 
     def _create(self, job: Job, params: Json, goal: job_pb2.Goal) -> str:
-        """Hand the job in by the files' paths where the engine may read them, else by their bytes."""
+        """Hand the job in by the files' paths where the engine may read them, else by their bytes: those of proxies for
+        an engine on another machine."""
         client = self._connected()
         spec = self._spec(params, goal)
         media = timeline.media(timeline.read(spec.source.timeline_json))
@@ -181,7 +183,8 @@ class Companion:
                 raise
         spec.source.ClearField("media_by_url")
         for number, (url, path) in enumerate(media.items()):
-            digest = client.upload(path, _Meter(self, job, path.name, number, len(media)))
+            sent = path if self._local else proxy_of(path)
+            digest = client.upload(sent, _Meter(self, job, path.name, number, len(media)))
             spec.source.media_by_url[url].blob.CopyFrom(digest)
         for example in _examples(spec):
             path = Path(example.media.path)
@@ -247,7 +250,7 @@ class Companion:
                 if address == AUTO:
                     self._own = OwnEngine(self._home)
                     address, self._token = self._own.address, self._own.token
-                self._client = Client(address, token=self._token)
+                self._client = Client(address, self._token, None if self._own is not None else self._ca)
             return self._client
 
 
@@ -338,6 +341,8 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m immersivaudio.bridge.stdio", description=__doc__)
     parser.add_argument("--engine", default=AUTO, help="host:port of a running engine; auto starts one for this editor")
     parser.add_argument("--home", type=Path, help="where an engine of our own keeps its jobs and caches")
+    parser.add_argument("--ca", type=Path, help="the certificate to trust (PEM): turns TLS on; or IMMERSIVAUDIO_CA")
     options = parser.parse_args(arguments)
-    Companion(options.engine, os.environ.get("IMMERSIVAUDIO_TOKEN", ""), options.home).serve()
+    ca = options.ca or (Path(os.environ["IMMERSIVAUDIO_CA"]) if os.environ.get("IMMERSIVAUDIO_CA") else None)
+    Companion(options.engine, os.environ.get("IMMERSIVAUDIO_TOKEN", ""), options.home, ca).serve()
     return 0
