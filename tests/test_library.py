@@ -349,8 +349,32 @@ def test_a_new_file_leaves_most_choices_as_they_were(index: Index, tmp_path: Pat
 
 def test_what_does_not_fit_is_performed_by_somebody_else(index: Index, tmp_path: Path) -> None:
     assert performed(cue("impact.metal", 1, (0.2,)), tmp_path)[0].performer == "procedural"
-    assert performed(cue("sea", 20), tmp_path)[0].performer == "procedural", "nothing is looped or stretched"
+    assert performed(cue("sea", 60), tmp_path)[0].performer == "procedural", "nothing is looped or stretched"
+    assert performed(cue("wind", 15), tmp_path)[0].performer == "procedural", "nor chained out of unlike recordings"
     assert performed(cue("sea", 5, library="off"), tmp_path)[0].performer == "procedural"
+
+
+def test_a_bed_longer_than_any_recording_is_several_each_heard_once(index: Index, tmp_path: Path) -> None:
+    take, sound = performed(cue("sea", 30, seed=2), tmp_path)
+    names = [str(take.pins["library_file"]), *(path for path, _ in json.loads(str(take.pins["library_then"])))]
+    assert take.performer == "library" and len(set(names)) == 3 and sound.shape == (2, 30 * 48_000)
+    assert all(name in take.licence.source for name in names)
+    folder, begins = index.folder("mine").path, []
+    for number, name in enumerate(names):
+        whole = np.concatenate(list(media.sound(folder / name, None)), axis=1)[0]
+        found = signal.fftconvolve(sound[0], whole[::-1])
+        at = int(np.abs(found).argmax())
+        begins.append(at)
+        away = np.delete(np.abs(found), slice(max(0, at - 4800), at + 4800))
+        assert away.max() < 0.25 * abs(found[at]), f"recording {number} is heard at one place only"
+    assert begins == sorted(begins)
+    levels = [10 * np.log10(np.square(part).mean()) for part in np.split(sound, 30, axis=1)]
+    assert max(levels) - min(levels) < 2.0, "no hole and no swell where they meet"
+    steps = np.abs(np.diff(sound[0]))
+    assert steps.max() < 6 * np.sort(steps)[-len(steps) // 100], "no click"
+    again, _ = performed(cue("sea", 30, seed=9, **take.pins), tmp_path)
+    assert again.pins == take.pins
+    assert performed(cue("sea", 30, seed=7), tmp_path)[0].pins != take.pins
 
 
 def test_a_file_that_is_not_what_its_name_says_is_passed_over(home: Path, tmp_path: Path) -> None:

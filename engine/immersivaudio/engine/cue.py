@@ -300,7 +300,8 @@ class Take:
 
 # Params of a cue that name what a performer took for it (see ``performers.Choice``), beside the sound's own knobs.
 PINS = (
-    "library", "library_seed", "library_file", "library_sha256", "library_in_s", "example_sha256", "example_events",
+    "library", "library_seed", "library_file", "library_sha256", "library_in_s", "library_then",
+    "example_sha256", "example_events",
 )  # fmt: skip
 # Those that only lead to a choice: what was chosen says it all, so they are no part of a take's key.
 HINTS = ("library", "library_seed")

@@ -130,8 +130,11 @@ def _specific() -> frozenset[str]:
 _SPECIFIC = _specific()
 
 
-def find(index: Index, cue: Cue, rights: str = "any", library: str = "") -> list[Match]:
-    """The files that fit ``cue``, best first; ``library`` limits them to one by its name.
+def find(
+    index: Index, cue: Cue, rights: str = "any", library: str = "", at_least_s: float | None = None
+) -> list[Match]:
+    """The files that fit ``cue``, best first; ``library`` limits them to one by its name. What goes on must last as long as
+    the cue, or ``at_least_s``.
 
     By name and notes alone: how they sound is asked by whoever takes one.
     """
@@ -141,7 +144,9 @@ def find(index: Index, cue: Cue, rights: str = "any", library: str = "") -> list
     found = {entry.id: entry for entry in index.matching(_query(parts(sound)))}
     if sound.ucs in _SPECIFIC:
         found |= {one.id: one for one in index.entries("cat_id=? AND fault=''", (sound.ucs,), 400)}
-    usable = (entry for entry in found.values() if _allowed(entry, rights, library) and _lasts(entry, cue, sound))
+    usable = (
+        entry for entry in found.values() if _allowed(entry, rights, library) and _lasts(entry, cue, sound, at_least_s)
+    )
     matches = [match for entry in usable if (match := _match(entry, cue, sound)) is not None]
     return sorted(matches, key=lambda match: (-match.score, match.entry.folder.name, match.entry.path))
 
@@ -161,10 +166,10 @@ def _allowed(entry: Entry, rights: str, library: str) -> bool:
     return (rights == "any" or entry.folder.licence.commercial_use) and library in ("", entry.folder.name)
 
 
-def _lasts(entry: Entry, cue: Cue, sound: Sound) -> bool:
+def _lasts(entry: Entry, cue: Cue, sound: Sound, at_least_s: float | None) -> bool:
     """Whether the file is long enough: nothing is stretched, and nothing loops."""
     if sound.motion is Motion.SUSTAINED:
-        return entry.notes.duration_s >= float(cue.span.duration_s)
+        return entry.notes.duration_s >= (float(cue.span.duration_s) if at_least_s is None else at_least_s)
     return entry.notes.duration_s >= _SHORTEST_S
 
 

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import logging
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from immersivaudio.engine.cue import Cue, Licence, ParamValue, Stem
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError
-from immersivaudio.engine.library import cutting, hearing, matching
+from immersivaudio.engine.library import chaining, cutting, hearing, matching
 from immersivaudio.engine.library.index import Index, place
 from immersivaudio.engine.library.records import Entry
 from immersivaudio.engine.performers import Block, Brief, Choice
@@ -22,6 +25,8 @@ from immersivaudio.engine.sounds import BY_ID, Motion
 _LOG = logging.getLogger(__name__)
 # The params that name a cut; a cue sheet may set them too.
 LIBRARY, SEED, FILE, SHA256, IN_S = "library", "library_seed", "library_file", "library_sha256", "library_in_s"
+# What follows on a recording that is too short alone: [[file, sha256], ...] as JSON.
+THEN = "library_then"
 OFF = "off"
 _FITNESS = 0.95
 _AS_GOOD = 0.12
@@ -61,7 +66,8 @@ class Library:
             return 0.0
         try:
             with Index() as index:
-                return _FITNESS if self._matches(index, cue, "any") else 0.0
+                fits = self._matches(index, cue, "any") or self._several(index, cue, "any")
+                return _FITNESS if fits else 0.0
         except EngineError as error:
             _LOG.warning("%s", error.message)
             return 0.0
@@ -85,7 +91,12 @@ class Library:
                 begin_s = _begin_s(entry, cue)
                 if begin_s is not None and cue.params.get(SHA256, entry.sha256) == entry.sha256:
                     return _choice(entry, cue, begin_s, match.why)
-        return None
+            heard = []
+            for entry in self._several(index, cue, rights):
+                with contextlib.suppress(MediaError):
+                    heard.append(hearing.heard(index, index.again(entry), cancelled))
+            sounding = [entry for entry in heard if entry.heard and (entry.heard.lufs or -99.0) >= _SILENT_LUFS]
+            return _chained(chaining.enough(sounding, cue), cue)
 
     def perform(self, brief: Brief) -> Iterator[Block]:
         """See :meth:`Performer.perform`. The cue names its cut, or one is chosen; blocks of a second.
@@ -102,27 +113,42 @@ class Library:
                 raise RequestError(f"No library has a sound that fits {cue.sound}.", "Add a library that does.")
             cue = choice.pinned(cue)
         with Index(write=True) as index:
-            entry = hearing.heard(index, _named(index, cue), brief.cancelled)
-        wanted = cue.params.get(SHA256, entry.sha256)
-        if wanted != entry.sha256:
-            raise MediaError(f"{entry.path} is not the recording that this cue was cut from.", "Score again.")
-        begin_s = cue.params.get(IN_S, 0.0)
-        pinned = Brief(cue, brief.samples, brief.cancelled)
-        yield from cutting.cut(pinned, entry, begin_s if isinstance(begin_s, float | int) else 0.0)
+            entries = [_recorded(index, one, brief.cancelled) for one in _names(cue)]
+        begin_s, pinned = cue.params.get(IN_S, 0.0), replace(brief, cue=cue)
+        if len(entries) > 1:
+            yield from chaining.chain(pinned, entries)
+        else:
+            yield from cutting.cut(pinned, entries[0], begin_s if isinstance(begin_s, float | int) else 0.0)
 
     def _matches(self, index: Index, cue: Cue, rights: str) -> list[matching.Match]:
         """What fits; of a cue that names its file, that file. Kept until the index changes: it is asked for often."""
         if FILE in cue.params:
             entry = _named(index, cue)
-            allowed = rights == "any" or entry.folder.licence.commercial_use
-            return [matching.Match(entry, 1.0, "asked for by name")] if allowed and not entry.fault else []
+            fits = _may(entry, rights) and not entry.fault
+            return [matching.Match(entry, 1.0, "asked for by name")] if fits else []
+        return self._found(index, cue, rights, None)
+
+    def _found(self, index: Index, cue: Cue, rights: str, at_least_s: float | None) -> list[matching.Match]:
         library = str(cue.params.get(LIBRARY, ""))
-        key = (index.generation(), cue.sound, cue.prompt, cue.span.duration_s, rights, library)
+        key = (index.generation(), cue.sound, cue.prompt, cue.span.duration_s, rights, library, at_least_s)
         if key not in self._kept:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
-            self._kept[key] = matching.find(index, cue, rights, library)
+            self._kept[key] = matching.find(index, cue, rights, library, at_least_s)
         return self._kept[key]
+
+    def _several(self, index: Index, cue: Cue, rights: str) -> list[Entry]:
+        """Recordings of one series, by seed, that together last as long as a cue for which each is too short; of a cue
+        that names them, those."""
+        if FILE in cue.params or BY_ID[cue.sound].motion is not Motion.SUSTAINED:
+            named = [_named(index, one) for one in _names(cue)] if THEN in cue.params else []
+            return named if all(_may(entry, rights) for entry in named) else []
+        found = _in_turn(self._found(index, cue, rights, chaining.SHORTEST_S), cue, most=None)
+        for first in dict.fromkeys(chaining.series(match.entry) for match in found):
+            alike = [match.entry for match in found if chaining.series(match.entry) == first]
+            if chaining.enough(alike, cue):
+                return alike[:_TRIES]
+        return []
 
 
 def create() -> Library:
@@ -148,17 +174,49 @@ def _named(index: Index, cue: Cue) -> Entry:
     raise MediaError(f"{path} is in no library here.", "Run `immersivaudio library list`.")
 
 
-def _in_turn(matches: Sequence[matching.Match], cue: Cue) -> list[matching.Match]:
+def _names(cue: Cue) -> list[Cue]:
+    """The cue for each recording that it names."""
+    try:
+        then = [(str(path), str(sha256)) for path, sha256 in json.loads(str(cue.params.get(THEN, "[]")))]
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"What follows in the cue {cue.id} is no list of recordings.", "Leave it out.") from error
+    return [cue, *(replace(cue, params={**cue.params, FILE: path, SHA256: sha256}) for path, sha256 in then)]
+
+
+def _may(entry: Entry, rights: str) -> bool:
+    return rights == "any" or entry.folder.licence.commercial_use
+
+
+def _recorded(index: Index, cue: Cue, cancelled: Callable[[], bool]) -> Entry:
+    entry = hearing.heard(index, _named(index, cue), cancelled)
+    if cue.params.get(SHA256, entry.sha256) != entry.sha256:
+        raise MediaError(f"{entry.path} is not the recording that this cue was cut from.", "Score again.")
+    return entry
+
+
+def _in_turn(matches: Sequence[matching.Match], cue: Cue, most: int | None = _TRIES) -> list[matching.Match]:
     """The matches that are about as good as the best, in an order by seed that other files do not disturb. Blows go by
     the seed that all blows of a job share, where there is one: the same thing is struck by the same recording."""
     good = [match for match in matches if match.score >= matches[0].score - _AS_GOOD]
     shared = BY_ID[cue.sound].motion is Motion.STRUCK and cue.params.get(SEED)
     seed = cue.seed if shared is False or not isinstance(shared, int | float) else int(shared)
-    return sorted(good, key=lambda match: _lot(seed, match.entry))[:_TRIES]
+    return sorted(good, key=lambda match: _lot(seed, match.entry))[:most]
 
 
 def _lot(seed: int, entry: Entry) -> bytes:
     return hashlib.sha256(f"{seed}\x1f{entry.folder.name}\x1f{entry.path}".encode()).digest()
+
+
+def _chained(entries: Sequence[Entry], cue: Cue) -> Choice | None:
+    """A choice of several recordings, which crossfade."""
+    if not entries:
+        return None
+    first, *others = entries
+    one = _choice(first, cue, 0.0, "")
+    source = "; ".join(f"{entry.folder.name}: {entry.path}" for entry in entries)
+    pins = {**one.pins, THEN: json.dumps([[entry.path, entry.sha256] for entry in others])}
+    names = ", ".join(entry.file.name for entry in entries)
+    return Choice(replace(one.licence, source=source), pins, (f"crossfaded out of {len(entries)} recordings: {names}",))
 
 
 def _choice(entry: Entry, cue: Cue, begin_s: float, why: str) -> Choice:
@@ -178,8 +236,6 @@ def _begin_s(entry: Entry, cue: Cue) -> float | None:
     heard, sound = entry.heard, BY_ID[cue.sound]
     if heard is None or heard.lufs is None or heard.lufs < _SILENT_LUFS:
         return None
-    if IN_S in cue.params and isinstance(cue.params[IN_S], int | float):
-        return float(cue.params[IN_S])
     if sound.motion is Motion.STRUCK:
         return 0.0 if heard.onsets_ms or sound.id in cutting.SWELLING else None
     if sound.motion is Motion.MOVING:
@@ -192,6 +248,9 @@ def _steady_s(entry: Entry, cue: Cue) -> float | None:
     slack_s = entry.notes.duration_s - float(cue.span.duration_s)
     if slack_s < 0 or entry.heard is None:
         return None
+    said = cue.params.get(IN_S)
+    if isinstance(said, int | float):
+        return float(said) if 0 <= said <= slack_s else None
     handle_s = min(_HANDLE_S, slack_s / 2)
     chance = random.Random(f"{cue.seed} {entry.path}")
     places = [round(chance.uniform(handle_s, max(handle_s, slack_s - handle_s)), 3) for _ in range(_PLACES_TRIED)]
