@@ -67,9 +67,10 @@ def deliver(
     timeline, source = more.pop("timeline", None), more.pop("source", None)
     folder = stage.folder / "out"
     folder.mkdir(exist_ok=True)
-    made = delivery.deliver(
+    job = delivery.Delivery(
         edit, timeline, stage.sheet(), stage.takes, mixed or stage.mix(), wish, source, folder, **more
     )  # type: ignore[arg-type]
+    made = delivery.deliver(job)
     return {str(one.stem or one.kind): one for one in made}
 
 
@@ -330,7 +331,9 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     mixed = stage.mix()
     with pytest.raises(OutputError):
         delivery.deliver(
-            edit_of(stage), None, stage.sheet(), stage.takes, mixed, EVERYTHING, None, tmp_path / "gone", lambda: False
+            delivery.Delivery(
+                edit_of(stage), None, stage.sheet(), stage.takes, mixed, EVERYTHING, None, tmp_path / "gone"
+            )
         )
 
 
@@ -339,6 +342,7 @@ def test_silences_are_told(tmp_path: Path) -> None:
     sheet = replace(stage.sheet(), silences=(Silence(Span(Fraction(9), Fraction(1)), "the picture is black"),))
     folder = tmp_path / "out"
     folder.mkdir()
-    made = delivery.deliver(edit_of(stage), None, sheet, stage.takes, stage.mix(), EVERYTHING, None, folder)
+    job = delivery.Delivery(edit_of(stage), None, sheet, stage.takes, stage.mix(), EVERYTHING, None, folder)
+    made = delivery.deliver(job)
     texts = [one.path.read_text() for one in made if one.kind in ("manifest", "report")]
     assert all("the picture is black" in text for text in texts)

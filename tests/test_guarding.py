@@ -7,6 +7,7 @@ import os
 import re
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -224,8 +225,23 @@ def test_a_guarded_watcher_that_is_forgotten_ends_its_process(install: Install, 
 def test_only_watchers_without_models_stay_in_the_process() -> None:
     for name in plugins.names("watchers"):
         guarded = isinstance(guarding.create(name), guarding.Guard)
-        assert guarded is (name not in ("hearing", "motion", "place", "shots")), name
+        assert guarded is (name not in ("motion", "place", "shots")), name
         assert isinstance(guarding.create(name), PictureWatcher | SoundWatcher)
+
+
+@pytest.mark.parametrize(("seconds", "beside"), [(10, False), (40, True)])
+def test_long_sound_is_heard_in_a_process_of_its_own_with_the_same_result(
+    seconds: int, beside: bool, ball: Path, tmp_path: Path
+) -> None:
+    edit = edit_of(ball, 2)
+    span = Span(Fraction(0), Fraction(seconds))
+    clip = Clip("a", "a", "audio", 1, str(ball), span, span)
+    edit = replace(edit, clips=(*edit.clips, clip), duration_s=Fraction(seconds))
+    noise = np.random.default_rng(1).standard_normal((2, 48_000)).astype(np.float32) * 0.1
+    guard = guarding.create("hearing")
+    heard = guard.listen(edit, iter([noise] * seconds))
+    assert (guard._child is not None) is beside
+    assert list(heard) == list(plugins.create("watchers", "hearing").listen(edit, iter([noise] * seconds)))
 
 
 def test_clips_and_edits_cross_unchanged(ball: Path) -> None:

@@ -58,7 +58,8 @@ def delivered(stage: Stage, original: Path, timeline: otio.schema.Timeline | Non
     if timeline is not None:
         edit = conform.conform(timeline, "scene")
     wish = DeliveryWish(outputs=("stems", "otio"), dialect="kdenlive")
-    made = delivery.deliver(edit, timeline, stage.sheet(), stage.takes, mixed, wish, None, folder, final_folder=folder)
+    job = delivery.Delivery(edit, timeline, stage.sheet(), stage.takes, mixed, wish, None, folder, final_folder=folder)
+    made = delivery.deliver(job)
     return mixed, next(one.path for one in made if one.kind == "timeline")
 
 

@@ -227,7 +227,9 @@ def test_a_delivery_holds_every_take_and_its_manifest_names_them(home: Path, tmp
     out.mkdir()
     edit = Edit("scene one", stage.rate, stage.duration_s)
     made = delivery.deliver(
-        edit, None, stage.sheet(), stage.takes, stage.mix(), DeliveryWish(("stems",)), None, out, more=more
+        delivery.Delivery(
+            edit, None, stage.sheet(), stage.takes, stage.mix(), DeliveryWish(("stems",)), None, out, more=more
+        )
     )
     names = [one.name for one in made if one.kind == "take"]
     assert names == [f"WOODImpt_Blow On Wood_IMMR_scene one_C002T{number}.wav" for number in (1, 2)]
@@ -250,7 +252,9 @@ def test_clips_know_their_takes_and_can_be_switched_to_them(home: Path, tmp_path
     edit = Edit("scene one", NTSC, stage.duration_s, Fraction(1001 * 3600, 1000))
     wish = DeliveryWish(("otio",), dialect=dialect)
     made = delivery.deliver(
-        edit, None, stage.sheet(), stage.takes, stage.mix(), wish, None, out, more=more, final_folder=Path("/final")
+        delivery.Delivery(
+            edit, None, stage.sheet(), stage.takes, stage.mix(), wish, None, out, more=more, final_folder=Path("/final")
+        )
     )
     laid = otio.adapters.read_from_file(str(next(one.path for one in made if one.kind == "otio")))
     (clip,) = (one for one in laid.find_clips() if one.metadata.get("immersivaudio", {}).get("cue") == struck.id)
@@ -280,7 +284,8 @@ def test_stems_carry_a_category_too(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     edit = Edit("scene one", stage.rate, stage.duration_s)
-    made = delivery.deliver(edit, None, stage.sheet(), stage.takes, stage.mix(), DeliveryWish(("stems",)), None, out)
+    job = delivery.Delivery(edit, None, stage.sheet(), stage.takes, stage.mix(), DeliveryWish(("stems",)), None, out)
+    made = delivery.deliver(job)
     notes = user_notes(next(one.path for one in made if one.stem is Stem.AMBIENCE))
     assert (notes["CATID"], notes["CATEGORYFULL"], notes["SHOW"]) == ("AMBMisc", "AMBIENCE-MISC", "scene one")
 

@@ -9,9 +9,9 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import opentimelineio as otio
@@ -31,14 +31,22 @@ from immersivaudio.engine.riding import Ride, rides
 _HEADROOM_DB = -1.0
 # MLT 7.12 starts a 24-bit WAV up to 14 ms late when it jumps into it, FLAC up to 57 ms early, and QuickTime to the sample.
 _PLAYED_EXACTLY = {"kdenlive": ".mov"}
+# Containers that say to the sample where encoded sound begins and ends, so that it can be encoded ahead of them.
+_CUT_TO_THE_SAMPLE = (".mp4", ".m4v", ".mov")
 _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True)
-class _Job:
-    """Everything a delivery is made of. ``final`` is the folder in which the files will be found, where it is known."""
+class Delivery:
+    """All that a delivery is made of, and how it is wanted.
 
-    name: str
+    ``source`` is the video to lay the mix under, for a job on a single file; ``folder`` is where the files are made, and
+    ``final_folder`` where they will be found: the lanes of the timeline lead there (without one they name their files
+    alone, for whoever puts the files in their place to complete). ``more`` are all takes of a cue by its id, the one in
+    the mix first; each becomes a file. What was encoded is kept in ``cache``. ``warn`` hears what a dialect could not say,
+    one sentence each.
+    """
+
     edit: Edit
     timeline: otio.schema.Timeline | None
     sheet: CueSheet
@@ -47,10 +55,21 @@ class _Job:
     wish: DeliveryWish
     source: Path | None
     folder: Path
-    final: Path | None
-    cancelled: Callable[[], bool]
-    warn: Callable[[str], None]
-    more: Mapping[str, Sequence[Take]]
+    title: str = ""
+    final_folder: Path | None = None
+    cache: Path | None = None
+    more: Mapping[str, Sequence[Take]] = field(default_factory=dict)
+    cancelled: Callable[[], bool] = lambda: False
+    warn: Callable[[str], None] = lambda sentence: None
+
+    @property
+    def name(self) -> str:
+        """What every file's name begins with."""
+        return safe_name(self.title or self.edit.name)
+
+    @property
+    def final(self) -> Path | None:
+        return None if self.final_folder is None else self.final_folder.absolute()
 
     def path(self, ending: str) -> Path:
         return self.folder / f"{self.name}.{ending}"
@@ -59,38 +78,18 @@ class _Job:
         return bool(set(outputs) & set(self.wish.outputs))
 
 
-def deliver(
-    edit: Edit,
-    timeline: otio.schema.Timeline | None,
-    sheet: CueSheet,
-    takes: Mapping[str, Take],
-    mixed: MixResult,
-    wish: DeliveryWish,
-    source: Path | None,
-    folder: Path,
-    cancelled: Callable[[], bool] = lambda: False,
-    *,
-    name: str = "",
-    final_folder: Path | None = None,
-    warn: Callable[[str], None] = lambda sentence: None,
-    more: Mapping[str, Sequence[Take]] = MappingProxyType({}),
-) -> tuple[Made, ...]:
-    """Make what ``wish.outputs`` asks for in ``folder``; the cue sheet and the manifest always.
-
-    ``source`` is the video to lay the mix under, for a job on a single file. The lanes of the timeline lead into
-    ``final_folder``; without one they name their files alone, for whoever puts the files in their place to complete. ``warn`` hears what a dialect could not say, one sentence each.
-    ``more`` are all takes of a cue by its id, the one in the mix first; each becomes a file.
+def deliver(job: Delivery) -> tuple[Made, ...]:
+    """Make what is asked for; the cue sheet and the manifest always.
 
     Raises:
         OutputError: it cannot be written, for want of space for example. MediaError: the container or codec does not
-        fit. CancelledError: ``cancelled()`` became true.
+        fit. CancelledError: ``job.cancelled()`` became true.
     """
-    final = None if final_folder is None else final_folder.absolute()
-    job = _Job(
-        safe_name(name or edit.name), edit, timeline, sheet, takes, mixed, wish, source, folder, final, cancelled, warn,
-        more,
-    )  # fmt: skip
-    return tuple(_files(job))
+    with ThreadPoolExecutor(1, "video") as aside:
+        # ffmpeg works in a process of its own: the rest is written meanwhile.
+        video = aside.submit(_video, job, job.source) if job.wants("video") and job.source is not None else None
+        made = tuple(_files(job))
+        return made if video is None else (video.result(), *made)
 
 
 def safe_name(name: str) -> str:
@@ -99,7 +98,7 @@ def safe_name(name: str) -> str:
     return cleaned.encode()[:120].decode(errors="ignore") or "untitled"
 
 
-def _files(job: _Job) -> Iterator[Made]:
+def _files(job: Delivery) -> Iterator[Made]:
     named = _takes(job)
     if job.wants("stems", "otio"):
         gain_db = _lane_gain_db(job)
@@ -112,8 +111,6 @@ def _files(job: _Job) -> Iterator[Made]:
             yield from _timelines(job, lanes, {cue_id: [file for file, _ in found] for cue_id, found in named.items()})
     if job.wants("audio"):
         yield _mix(job)
-    if job.wants("video") and job.source is not None:
-        yield _video(job, job.source)
     yield _text(job, "cues", "cues.json", sheets.to_json(job.sheet))
     yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
     yield from (made for found in named.values() for _, made in found)
@@ -124,7 +121,7 @@ def _files(job: _Job) -> Iterator[Made]:
         yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
 
 
-def _takes(job: _Job) -> dict[str, list[tuple[otio_out.TakeFile, Made]]]:
+def _takes(job: Delivery) -> dict[str, list[tuple[otio_out.TakeFile, Made]]]:
     """Every take of the cues that have more than one, as a file of its own: by cue, in order."""
     setting = take_files.Setting(job.edit.name, job.edit.rate, job.edit.start_timecode_s, job.edit.drop_frame)
     found: dict[str, list[tuple[otio_out.TakeFile, Made]]] = {}
@@ -140,13 +137,13 @@ def _takes(job: _Job) -> dict[str, list[tuple[otio_out.TakeFile, Made]]]:
     return found
 
 
-def _text(job: _Job, kind: str, ending: str, text: str) -> Made:
+def _text(job: Delivery, kind: str, ending: str, text: str) -> Made:
     path = job.path(ending)
     _write_text(path, text)
     return Made(path.name, kind, path)
 
 
-def _stems(job: _Job, gain_db: float, ridden: Mapping[Stem, Ride]) -> tuple[Made, ...]:
+def _stems(job: Delivery, gain_db: float, ridden: Mapping[Stem, Ride]) -> tuple[Made, ...]:
     wanted = [file for file in job.mixed.stems if job.timeline is None or file.stem is not Stem.DIALOGUE]
     return tuple(
         _stem(job, file, gain_db, ridden.get(file.stem or Stem.DIALOGUE))
@@ -155,7 +152,7 @@ def _stems(job: _Job, gain_db: float, ridden: Mapping[Stem, Ride]) -> tuple[Made
     )
 
 
-def _lane_gain_db(job: _Job) -> float:
+def _lane_gain_db(job: Delivery) -> float:
     """What the stems get on top of the mix.
 
     Beside tracks of the user's own that stay at their level, the lanes must too: the master gain is taken back, as far
@@ -168,7 +165,7 @@ def _lane_gain_db(job: _Job) -> float:
     return min(-job.mixed.gain_db, max(0.0, _HEADROOM_DB - peak_db))
 
 
-def _stem(job: _Job, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
+def _stem(job: Delivery, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     stem = file.stem or Stem.DIALOGUE
     path = job.path(f"{stem.value}.wav")
     said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {stem.value}"
@@ -180,7 +177,7 @@ def _stem(job: _Job, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     return Made(path.name, "stem", path, stem)
 
 
-def _for_player(job: _Job, wav: Path) -> Path:
+def _for_player(job: Delivery, wav: Path) -> Path:
     """The same samples in the container that the dialect's editor plays exactly, where WAV is none."""
     ending = _PLAYED_EXACTLY.get(job.wish.dialect)
     if ending is None:
@@ -190,7 +187,7 @@ def _for_player(job: _Job, wav: Path) -> Path:
     return wav.with_suffix(ending)
 
 
-def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
+def _tags(job: Delivery, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
     rate = job.edit.rate
     return bwf.Tags(
         description,
@@ -201,7 +198,9 @@ def _tags(job: _Job, description: str, ixml: Mapping[str, str]) -> bwf.Tags:
     )
 
 
-def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0, ride: Ride | None = None) -> None:
+def _wav24(
+    job: Delivery, source: Path, path: Path, tags: bwf.Tags, gain_db: float = 0.0, ride: Ride | None = None
+) -> None:
     mapped, _ = bwf.read_wav(source)
     total, gain = len(mapped), np.float32(amplitude(gain_db))
     with bwf.WavWriter(path, bits=24, tags=tags) as writer:
@@ -214,31 +213,35 @@ def _wav24(job: _Job, source: Path, path: Path, tags: bwf.Tags, gain_db: float =
             writer.write(np.asarray(block.T, np.float32) * gain * undone)
 
 
-def _mix(job: _Job) -> Made:
+def _mix(job: Delivery) -> Made:
     container = job.wish.container.lower().lstrip(".")
     path = job.path(f"mix.{container if container in media.SOUND_CONTAINERS else 'wav'}")
     if path.suffix == ".wav":
         ixml = {"STEM": "mix", **summary(job.sheet.sounding(), job.takes)}
         _wav24(job, job.mixed.bounce.path, path, _tags(job, f"Mix of {job.edit.name}", ixml))
     else:
-        media.encode_sound(job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec)
+        media.encode_sound(job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec, cancelled=job.cancelled)
     return Made(path.name, "mix", path)
 
 
-def _video(job: _Job, source: Path) -> Made:
+def _video(job: Delivery, source: Path) -> Made:
     container = job.wish.container.lower().lstrip(".")
     ending = container if container in media.VIDEO_CONTAINERS else source.suffix.lower().lstrip(".")
     path = job.path(f"scored.{ending if ending in media.VIDEO_CONTAINERS else 'mkv'}")
-    media.mux(source, job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec, cancelled=job.cancelled)
+    sound, codec = job.mixed.bounce.path, job.wish.audio_codec
+    if path.suffix in _CUT_TO_THE_SAMPLE and media.encoder_of(path, codec) == "aac":
+        sound, codec = sound.with_suffix(".m4a"), media.AS_IT_IS
+        media.encode_aac(job.mixed.bounce.path, sound, job.cache, job.cancelled)
+    media.mux(source, sound, path, audio_codec=codec, cancelled=job.cancelled)
     return Made(path.name, "video", path)
 
 
-def _lane_file(job: _Job, name: str, ride: Ride | None) -> otio_out.LaneFile:
+def _lane_file(job: Delivery, name: str, ride: Ride | None) -> otio_out.LaneFile:
     return otio_out.LaneFile(name if job.final is None else str(job.final / name), ride)
 
 
 def _timelines(
-    job: _Job, files: Mapping[Stem, otio_out.LaneFile], takes: Mapping[str, Sequence[otio_out.TakeFile]]
+    job: Delivery, files: Mapping[Stem, otio_out.LaneFile], takes: Mapping[str, Sequence[otio_out.TakeFile]]
 ) -> Iterator[Made]:
     """The timeline as OpenTimelineIO and, for an editor that reads none, as its own document."""
     grumbles = Grumbles()

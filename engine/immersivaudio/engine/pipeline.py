@@ -283,19 +283,11 @@ class _Job:
         self.stage("deliver")
         folder = self.workspace.scratch / "out"
         folder.mkdir(parents=True, exist_ok=True)
-        made = delivery.deliver(
-            edit,
-            timeline,
-            sheet,
-            takes,
-            mixed,
-            self.request.delivery,
-            self.request.media,
-            folder,
-            self.cancelled,
-            warn=self.warn,
-            more=self.more,
-        )
+        job = delivery.Delivery(
+            edit, timeline, sheet, takes, mixed, self.request.delivery, self.request.media, folder,
+            cache=self.workspace.cache, more=self.more, cancelled=self.cancelled, warn=self.warn,
+        )  # fmt: skip
+        made = delivery.deliver(job)
         for one in made:
             self.emit(one)
         return made
