@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from immersivaudio.engine import sheets
+from immersivaudio.engine import sheets, wire
 from immersivaudio.engine.cue import Cue, CueSheet, GainPoint, Silence, Span, SpeechSpan, Stem, tidy
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.sounds import VOCABULARY, Motion
@@ -182,3 +182,14 @@ def test_the_table_shows_everything() -> None:
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     for word in ("sea", "impact.wood", "silence", "black", "speech", "foley?", "-3.3 dB", "01:00:04:15"):
         assert word in text, word
+
+
+def test_a_sheet_of_a_drop_frame_edit_says_its_timecode_so() -> None:
+    rate = Fraction(30_000, 1001)
+    cue = Cue("a", Stem.FOLEY, Span(Fraction(1800 * 1001, 30_000), Fraction(1)), "impact.wood")
+    sheet = CueSheet("cut", rate, Fraction(600), (cue,), start_timecode_s=Fraction(0), drop_frame=True)
+    text = sheets.to_json(sheet)
+    assert '"timecode": "00:01:00;02"' in text, "ten frames a minute are numbers that do not exist"
+    assert sheets.from_json(text) == sheet
+    assert wire.sheet_from_wire(wire.sheet_to_wire(sheet)) == sheet
+    assert '"timecode": "00:01:00:00"' in sheets.to_json(replace(sheet, drop_frame=False))

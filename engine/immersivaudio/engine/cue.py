@@ -255,6 +255,7 @@ class CueSheet:
     suggestions: tuple[Cue, ...] = ()
     warnings: tuple[str, ...] = ()
     start_timecode_s: Fraction = Fraction(0)
+    drop_frame: bool = False
 
     def sounding(self) -> tuple[Cue, ...]:
         """The cues that are performed."""

@@ -30,7 +30,7 @@ from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Knob, Motion, Soun
 
 FORMAT = "immersivaudio cue sheet 1"
 _SHEET_KEYS = (
-    "format", "name", "rate", "duration_s", "start_timecode_s", "cues", "silences", "speech", "suggestions", "warnings",
+    "format", "name", "rate", "duration_s", "start_timecode_s", "drop_frame", "cues", "silences", "speech", "suggestions", "warnings",
 )  # fmt: skip
 _CUE_KEYS = (
     "id", "stem", "sound", "start_s", "duration_s", "timecode", "sync_s", "why", "prompt", "gain_db", "pan",
@@ -142,6 +142,7 @@ def read_sheet(place: Place) -> CueSheet:
         suggestions=suggestions,
         warnings=tuple(item.text() for item in _list(rows, "warnings")),
         start_timecode_s=rows["start_timecode_s"].seconds(zero, _LONGEST_S) if "start_timecode_s" in rows else zero,
+        drop_frame=rows["drop_frame"].flag() if "drop_frame" in rows else False,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from immersivaudio.engine import timecode
 from immersivaudio.engine.cue import Cue, CueSheet, Example, ParamValue, Silence, Span, SpeechSpan, tidy
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.sheet_reading import FORMAT, Place, read_sheet
@@ -24,13 +25,14 @@ _LANES = {"ambience": "cyan", "foley": "yellow", "effects": "magenta", "music": 
 
 def to_json(sheet: CueSheet) -> str:
     """``sheet`` as indented JSON; :func:`from_json` gives back an equal sheet."""
-    clock = _Clock(sheet.rate, sheet.start_timecode_s)
+    clock = _Clock(sheet.rate, sheet.start_timecode_s, sheet.drop_frame)
     rows: dict[str, object] = {
         "format": FORMAT,
         "name": sheet.name,
         "rate": _seconds(sheet.rate),
         "duration_s": _seconds(sheet.duration_s),
         "start_timecode_s": _seconds(sheet.start_timecode_s),
+        **({"drop_frame": True} if sheet.drop_frame else {}),
         "cues": [_cue_row(cue, clock) for cue in sheet.cues],
         "silences": [_silence_row(silence, clock) for silence in sheet.silences],
         "speech": [_speech_row(speech, clock) for speech in sheet.speech],
@@ -68,18 +70,15 @@ def _no_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 class _Clock:
-    """Seconds of the record clock as the editor's timecode, frames counted without drop."""
+    """Seconds of the record clock as the editor's timecode."""
 
-    def __init__(self, rate: Fraction, start_s: Fraction) -> None:
-        self._rate, self._start_s = rate, start_s
+    def __init__(self, rate: Fraction, start_s: Fraction, drop_frame: bool) -> None:
+        self._rate, self._start_s, self._drop_frame = rate, start_s, drop_frame
 
     def text(self, moment_s: Fraction) -> str:
         if self._rate <= 0:
             return ""
-        base = -(-self._rate.numerator // self._rate.denominator)
-        frames = round((self._start_s + moment_s) * self._rate)
-        seconds, frame = divmod(frames, base)
-        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frame:02}"
+        return timecode.text(round((self._start_s + moment_s) * self._rate), self._rate, self._drop_frame)
 
 
 def _seconds(value: Fraction) -> float | int | str:
@@ -133,7 +132,7 @@ def table(sheet: CueSheet) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    clock = _Clock(sheet.rate, sheet.start_timecode_s)
+    clock = _Clock(sheet.rate, sheet.start_timecode_s, sheet.drop_frame)
     grid = Table(title=Text(sheet.name or "cue sheet"), expand=True, show_lines=False, header_style="bold")
     for name, justify in (("time", "right"), ("lane", "left"), ("sound", "left"), ("level", "right")):
         grid.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]

@@ -75,6 +75,7 @@ def spot(edit: Edit, sightings: Iterable[Sighting], options: SpotOptions = _USUA
         suggestions=suggestions,
         warnings=_warnings(view, places, options),
         start_timecode_s=edit.start_timecode_s,
+        drop_frame=edit.drop_frame,
     )
     return keep_edits(sheet, options.keep) if options.keep is not None else sheet
 

@@ -60,6 +60,7 @@ def sheet_to_wire(sheet: cue.CueSheet) -> cue_sheet_pb2.CueSheet:
         suggestions=map(cue_to_wire, sheet.suggestions),
         warnings=sheet.warnings,
         start_timecode=time_to_wire(sheet.start_timecode_s),
+        drop_frame=sheet.drop_frame,
     )
 
 
@@ -76,6 +77,7 @@ def sheet_from_wire(message: cue_sheet_pb2.CueSheet) -> cue.CueSheet:
         suggestions=tuple(map(cue_from_wire, message.suggestions)),
         warnings=tuple(message.warnings),
         start_timecode_s=time_from_wire(start) if message.HasField("start_timecode") else Fraction(0),
+        drop_frame=message.drop_frame,
     )
 
 
