@@ -144,7 +144,8 @@ def test_attacks_fall_on_the_sync_points_to_the_sample(blows: Example) -> None:
         at = samples_at(moment)
         near = loudest[at - 400 : at + 480]
         first = int(np.flatnonzero(near >= 0.1 * near.max())[0]) - 400
-        assert abs(first) <= 1
+        # A tuned event is band-limited: the jump with which these blows begin rings two samples ahead.
+        assert abs(first) <= 2
         assert int(near.argmax()) - 400 <= 0.005 * RATE
     assert gate.check(wave, cue, wave.shape[1]) == ()
 
@@ -255,6 +256,25 @@ def test_no_place_comes_again_within_the_next_three_patches() -> None:
             abs(one - before) < 0.15 for at, one in enumerate(middles) for before in middles[max(0, at - 3) : at]
         )
     assert again <= 2
+
+
+def test_a_lone_click_does_not_come_again(tmp_path: Path) -> None:
+    wave = rain(6.0)
+    wave[:, 2 * RATE : 2 * RATE + 40] += 0.6 * np.sign(np.sin(np.arange(40)))
+    whole = performed(bed(Example(str(written(tmp_path / "click.wav", wave))), Fraction(30)))
+    sharpest = np.abs(np.diff(whole.mean(axis=0), 2))
+    assert sharpest.max() < 8 * np.percentile(sharpest, 90)
+
+
+def test_a_blow_is_timed_where_it_lands_not_where_it_rumbles(tmp_path: Path) -> None:
+    """A low swell leads into every blow, a quarter as loud: the attack is the blow."""
+    wave = hits(noise_db=-75.0)
+    for at in HITS_S:
+        swell = 0.2 * np.sin(2 * np.pi * 60 * np.arange(RATE // 25) / RATE) * np.linspace(0, 1, RATE // 25)
+        wave[:, round(at * RATE) - len(swell) : round(at * RATE)] += swell
+    heard = study(Example(str(written(tmp_path / "swell.wav", wave))), never)
+    loud = [event.at_s for event in heard.events if event.level_db > -11]
+    assert loud == pytest.approx([0.5, 2.2, 4.1], abs=0.002)
 
 
 def test_seams_do_not_stand_out(drizzle: Example) -> None:

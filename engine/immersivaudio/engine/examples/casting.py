@@ -17,7 +17,7 @@ from immersivaudio.engine.examples.matching import Wanted, matched
 from immersivaudio.engine.examples.study import Cancelled, Kind, Study, forbidden, identified, licence_of, study
 from immersivaudio.engine.sounds import BY_ID, Motion
 
-_SAME_MOMENT_S = 0.15
+_SAME_MOMENT_S, _LITTLE_S = 0.15, 3.0
 _STEPS, _STEP_S, _EVEN = 4, (0.28, 0.85), 0.25
 
 
@@ -40,9 +40,15 @@ class Tried:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What could not be honoured, one sentence each."""
-        if not self.study.cut_s:
-            return ()
-        return (f"Only the first {self.study.cut_s:.0f} s of the example {self.wish.example.name} are used.",)
+        heard, said = self.study, list[str]()
+        if heard.cut_s:
+            said.append(f"Only the first {heard.cut_s:.0f} s of the example {heard.name} are used.")
+        going_on_s = sum(last - first for first, last in heard.stretches) / 48_000
+        if heard.kind is Kind.TEXTURE and going_on_s < _LITTLE_S:
+            said.append(
+                f"The example {heard.name} goes on for {going_on_s:.1f} s only, so its detail will be heard again."
+            )
+        return tuple(said)
 
 
 def tried(wish: Wish, cancelled: Cancelled) -> Tried:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter1d, uniform_filter
 
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Sighting
 from immersivaudio.engine.models import attacks
@@ -19,11 +19,13 @@ from immersivaudio.engine.performers import Block
 Floats = NDArray[np.float64]
 _RISE = 96
 _LONGEST_S, _SHORTEST_S = 2.5, 0.03
-_BEFORE_NEXT_S, _FADE_S, _CUT_FADE_S = 0.008, 0.06, 0.12
+_BEFORE_NEXT_S, _FADE_S, _CUT_FADE_S = 0.008, 0.1, 0.12
 _FALLEN_DB, _WHOLE_DB, _WEAKEST_DB = 45.0, 25.0, 30.0
 # Something else begins where the level rises by this much, unless it stays this far under the peak, or comes so soon
 # that it is heard as one with the attack.
-_RISEN_DB, _FAINT_DB, _TOP_MS, _ONE_SOUND_MS = 8.0, 40.0, 150, 60
+_RISEN_DB, _FAINT_DB, _TOP_MS, _ONE_SOUND_MS = 8.0, 25.0, 150, 60
+# How far around an onset its attack is looked for, and over how long it rises.
+_SEARCH_MS, _RISING_MS = (20, 60), 8
 _QUIET_SHARE, _OVER, _FLOOR = 0.2, 3.0, 10 ** (-30 / 20)
 _WINDOW, _STEP = 1024, 256
 _MS = SAMPLE_RATE_HZ // 1000
@@ -84,7 +86,7 @@ def _event(samples: Block, begin: int, last: int, noise: Floats) -> Event | None
     peak = float(level.max(initial=0.0))
     if peak <= 0 or len(level) < 1000 * _SHORTEST_S:
         return None
-    length, whole = _end(level, peak)
+    length, whole = _end(attacks.envelope(_raised(grain), SAMPLE_RATE_HZ))
     grain = _faded(grain[:, : max(length, lead + _MS)], lead, whole)
     shape = _shape(grain[:, lead:])
     return Event(
@@ -100,16 +102,45 @@ def _event(samples: Block, begin: int, last: int, noise: Floats) -> Event | None
 
 
 def _attack(clean: Block, near: int) -> int:
-    """The attack without the noise, where it is still found within 10 ms."""
-    loudest = np.abs(clean).max(axis=0).astype(np.float32)
-    found = attacks.refined(loudest, round(1000 * near / SAMPLE_RATE_HZ), SAMPLE_RATE_HZ).sample
-    return found if abs(found - near) <= 10 * _MS else near
+    """The sample at which the loud part begins, near a moment that was heard: where, with highs raised as the ear does,
+    the level rises most steeply to at least half of what it reaches; what only rumbles or scrapes before is a lead-in."""
+    raised = _raised(clean)
+    first = max(0, near - _SEARCH_MS[0] * _MS) // _MS
+    level = attacks.envelope(raised, SAMPLE_RATE_HZ)[first : (near // _MS) + _SEARCH_MS[1]]
+    if len(level) < 2:
+        return near
+    ahead = maximum_filter1d(level, _RISING_MS, origin=-(_RISING_MS // 2))
+    sums = np.cumsum(np.concatenate([np.zeros(1), level]))
+    behind = np.array(
+        [(sums[at] - sums[max(0, at - _RISING_MS)]) / max(1, min(at, _RISING_MS)) for at in range(len(level))]
+    )
+    steep = ahead / (behind + 0.02 * float(level.max()) + 1e-9)
+    steep[ahead < 0.5 * level.max()] = 0.0
+    steep[0] = 0.0 if first else steep[0]
+    found = (first + int(steep.argmax())) * _MS
+    part = raised[max(0, found - _MS) : found + (_RISING_MS + 1) * _MS]
+    return _first(np.abs(clean).max(axis=0), max(0, found - _MS) + int(np.argmax(part >= 0.1 * part.max())))
 
 
-def _end(level: Floats, peak: float) -> tuple[int, bool]:
+def _first(loudest: Block, near: int) -> int:
+    """The first sample within a millisecond of ``near`` that has a tenth of the attack's peak, where it begins there."""
+    first = max(0, near - _MS)
+    part = loudest[first : near + 10 * _MS]
+    found = int(np.argmax(part >= 0.1 * part.max()))
+    return first + found if 0 < found <= 2 * _MS else near
+
+
+def _raised(clean: Block) -> NDArray[np.float32]:
+    """The louder channel with its highs raised, as the ear does: rumble behind an event hides neither its attack nor its
+    ring."""
+    return np.abs(np.diff(clean, axis=1, prepend=clean[:, :1])).max(axis=0).astype(np.float32)
+
+
+def _end(level: Floats) -> tuple[int, bool]:
     """Samples until it has died away or something else begins to rise, and whether it was nearly gone by then."""
     top = int(level[:_TOP_MS].argmax())
-    fall = 20 * np.log10(np.maximum(np.convolve(level, np.ones(10) / 10, "same")[top:], 1e-9) / peak)
+    smooth = np.convolve(level, np.ones(10) / 10, "same")[top:]
+    fall = 20 * np.log10(np.maximum(smooth, 1e-9) / max(float(level[top]), 1e-9))
     lowest = np.minimum.accumulate(fall)
     gone = np.flatnonzero(lowest <= -_FALLEN_DB)
     risen = np.flatnonzero((fall - lowest >= _RISEN_DB) & (fall >= -_FAINT_DB))

@@ -26,6 +26,9 @@ _LONGEST_S, _SHORTEST_S, _SHARE = 2.4, 0.25, 0.35
 _SEAM_S, _SLIDE = 0.1, 240
 _TRIES, _BEST = 240, 6
 _USED_DB, _NEAR_DB, _FORGET = 6.0, 6.0, 0.85
+# What stands out of its band by so much, less often than so a second, is left out with this many frames around it,
+# where so much of the whole remains.
+_DISTINCT_HZ, _DISTINCT_DB, _BEYOND_DB, _RARE, _AROUND, _ENOUGH = 800.0, 12.0, 6.0, 0.5, 4, 0.5
 # Under this much material a patch is also tuned by a few cents, so that no two uses are the same samples.
 _SHORT_S, _CENTS = 20.0, 30.0
 
@@ -52,7 +55,47 @@ def cloth_of(samples: Block, stretches: Sequence[tuple[int, int]]) -> Cloth:
     band = np.searchsorted(_BANDS_HZ, np.fft.rfftfreq(_FRAME, 1 / SAMPLE_RATE_HZ)) - 1
     rows = [power[band == index].sum(axis=0) for index in range(len(_BANDS_HZ) - 1)]
     frames = 10 * np.log10(np.maximum(np.array(rows).T, 1e-14))
-    return Cloth(samples, tuple(stretches), frames)
+    return Cloth(samples, _plain(stretches, frames, _clicks_db(mono, len(frames))), frames)
+
+
+def _clicks_db(mono: Floats, count: int) -> Floats:
+    """The sharpest step of every 10 ms, in dB over the usual one: a click is over before a frame of bands sees it."""
+    steps = np.abs(np.diff(mono, n=2, append=[0.0, 0.0]))
+    sharpest = np.pad(steps, (0, max(0, count * _HOP - len(steps))))[: count * _HOP].reshape(count, _HOP).max(axis=1)
+    return np.asarray(20 * np.log10((sharpest + 1e-9) / (float(np.median(sharpest)) + 1e-9)))
+
+
+def _plain(stretches: Sequence[tuple[int, int]], frames: Floats, clicks_db: Floats) -> tuple[tuple[int, int], ...]:
+    """``stretches`` without what is so rare and so distinct that it would be known again: a lone click, a chirp."""
+    upper = frames[:, np.searchsorted(_BANDS_HZ, _DISTINCT_HZ) :]
+    excess_db = np.maximum((upper - np.median(upper, axis=0)).max(axis=1), clicks_db)
+    stands_out = excess_db >= _DISTINCT_DB
+    most = _RARE * len(frames) * _HOP / SAMPLE_RATE_HZ
+    if _spots(stands_out) > most:
+        # Where such things belong to the sound, only what stands out among them is known again.
+        stands_out = excess_db >= float(np.median(excess_db[stands_out])) + _BEYOND_DB
+    if not 0 < _spots(stands_out) <= most:
+        return tuple(stretches)
+    good = ~np.convolve(stands_out, np.ones(2 * _AROUND + 1), "same").astype(bool)
+    parts = [part for stretch in stretches for part in _parts(stretch, good)]
+    kept = sum(last - first for first, last in parts)
+    enough = kept >= _ENOUGH * sum(last - first for first, last in stretches)
+    return tuple(parts) if enough else tuple(stretches)
+
+
+def _spots(flags: NDArray[np.bool_]) -> int:
+    """How many runs of true there are."""
+    return int(np.count_nonzero(np.diff(np.concatenate([[False], flags]).astype(np.int8)) == 1))
+
+
+def _parts(stretch: tuple[int, int], good: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The good parts of a stretch that are long enough for a patch."""
+    first, last = stretch[0] // _HOP, min(len(good), -(-stretch[1] // _HOP))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good[first:last], [False]]).astype(np.int8)))
+    for begin, end in zip(edges[::2] + first, edges[1::2] + first, strict=True):
+        part = max(stretch[0], int(begin) * _HOP), min(stretch[1], int(end) * _HOP)
+        if part[1] - part[0] >= 2 * _SHORTEST_S * SAMPLE_RATE_HZ:
+            yield part
 
 
 def quilted(cloth: Cloth, rng: Rng) -> Iterator[Block]:

@@ -11,7 +11,6 @@ from scipy import signal
 
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 from immersivaudio.engine.examples.events import Event
-from immersivaudio.engine.models import attacks
 from immersivaudio.engine.performers import Block
 from immersivaudio.engine.synthesis.frame import Rng
 
@@ -43,11 +42,8 @@ def varied(event: Event, change: Change) -> tuple[Block, int]:
     ratio = Fraction(2 ** (-change.cents / 1200)).limit_denominator(400)
     tuned = signal.resample_poly(event.grain, ratio.numerator, ratio.denominator, axis=1)
     grain = _tilted(tuned, change.tilt_db)
-    loudest = np.abs(grain).max(axis=0)
-    peak = max(float(loudest.max()), 1e-9)
-    lead = _lead(loudest.astype(np.float32), round(event.lead * ratio))
-    gain = 10 ** (change.level_db / 20) / peak
-    return (grain * gain).astype(np.float32), lead
+    gain = 10 ** (change.level_db / 20) / max(float(np.abs(grain).max()), 1e-9)
+    return (grain * gain).astype(np.float32), round(event.lead * ratio)
 
 
 def _tilted(grain: Block, tilt_db: float) -> Block:
@@ -56,9 +52,3 @@ def _tilted(grain: Block, tilt_db: float) -> Block:
     gain, corner = 10 ** (tilt_db / 20), np.tan(np.pi * _TILT_HZ / SAMPLE_RATE_HZ)
     ahead, behind = [gain + corner, corner - gain], [1 + corner, corner - 1]
     return np.asarray(signal.lfilter(ahead, behind, grain, axis=1), np.float32)
-
-
-def _lead(loudest: Block, near: int) -> int:
-    """The attack as it is after the change: what resampling and colour moved by a sample or two is found again."""
-    found = attacks.refined(loudest, round(1000 * near / SAMPLE_RATE_HZ), SAMPLE_RATE_HZ).sample
-    return found if abs(found - near) <= SAMPLE_RATE_HZ // 1000 else near
