@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The pictures of docs/listening.md: one contact sheet of spectrograms a family, by what the procedural performer makes.
+"""The pictures of docs/listening.md: a spectrogram of every sound that the procedural performer makes.
 
-    python bench/listening.py [--out docs/pictures]
+    python bench/listening.py [--out docs/pictures/sounds] [--sound rain]
 
-Needs matplotlib. 12 seconds of each sound at its defaults, seed 1; 30 Hz to 20 kHz on a log axis, 70 dB of range.
+Needs Pillow. 12 seconds of each sound at its defaults, seed 1; 30 Hz to 20 kHz on a log axis, 70 dB of range.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import itertools
 import sys
 from collections.abc import Sequence
@@ -23,18 +22,13 @@ from scipy import signal
 from immersivaudio.engine.cue import Cue, Span
 from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.procedural import create
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.sounds import BY_ID, VOCABULARY, Motion
+from immersivaudio.engine.synthesis import catalog
 
 LENGTH_S, RATE_HZ = 12, 48_000
-FAMILIES = {
-    "air-and-fire": ("wind", "wind.trees", "fire", "rumble"),
-    "water": ("rain", "sea", "stream", "underwater", "pour"),
-    "places": ("forest", "night", "city", "traffic", "crowd", "room", "ventilation", "cabin"),
-    "machines": ("engine", "rotor", "machine"),
-    "passing": ("passby.car", "passby.aircraft", "passby.train"),
-    "blows": ("impact.wood", "impact.metal", "impact.stone", "impact.soft", "impact.glass", "whoosh"),
-    "steps-and-cloth": ("footstep.hard", "footstep.gravel", "footstep.grass", "cloth"),
-}
+WIDE, HIGH, LEFT, BELOW = 360, 110, 42, 15
+# Black by violet and orange to pale yellow: as light as loud, so that it can be read without colours.
+COLOURS = ((0, 0, 4), (40, 17, 89), (114, 31, 129), (183, 55, 121), (241, 96, 93), (254, 175, 119), (252, 253, 191))
 
 
 def performed(name: str) -> np.ndarray[Any, Any]:
@@ -56,44 +50,43 @@ def spectrogram(wave: np.ndarray[Any, Any], rows: int = 120) -> np.ndarray[Any, 
     return np.asarray(np.maximum(level, level.max() - 70.0))
 
 
-def sheet(family: str, names: Sequence[str], out: Path) -> Path:
-    """One PNG: a row a sound."""
-    import matplotlib
+def picture(name: str, out: Path) -> Path:
+    """One small PNG: dark to light over 70 dB, lines at 100 Hz, 1 kHz and 10 kHz, a tick every two seconds."""
+    from PIL import Image, ImageDraw
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-    from PIL import Image
-
-    figure, axes = pyplot.subplots(len(names), 1, figsize=(7.0, 1.25 * len(names)), sharex=True, squeeze=False)
-    for axis, name in zip(axes[:, 0], names, strict=True):
-        axis.imshow(
-            spectrogram(performed(name)), aspect="auto", origin="lower", extent=(0, LENGTH_S, 0, 1), cmap="magma"
-        )
-        ticks = (100, 1_000, 10_000)
-        axis.set_yticks(
-            [np.log(t / 30) / np.log(20_000 / 30) for t in ticks], ["100 Hz", "1 kHz", "10 kHz"], fontsize=6
-        )
-        axis.set_title(name, fontsize=7, loc="left", pad=2)
-        axis.tick_params(labelsize=6, length=2)
-    axes[-1, 0].set_xlabel("s", fontsize=6)
-    figure.tight_layout(pad=0.4, h_pad=0.3)
-    place = out / f"spectrogram-{family}.png"
-    with io.BytesIO() as drawn:
-        figure.savefig(drawn, dpi=110)
-        Image.open(drawn).convert("RGB").quantize(24).save(place, optimize=True)
-    pyplot.close(figure)
+    level = spectrogram(performed(name))
+    share = (level - level.max() + 70.0) / 70.0
+    steps = np.linspace(0.0, 1.0, len(COLOURS))
+    shades = np.stack([np.interp(share[::-1], steps, channel) for channel in np.array(COLOURS).T], axis=-1)
+    sound = Image.fromarray(shades.astype(np.uint8)).resize((WIDE, HIGH), Image.Resampling.BILINEAR)
+    sheet = Image.new("RGB", (WIDE + LEFT, HIGH + BELOW), "white")
+    sheet.paste(sound, (LEFT, 0))
+    pen = ImageDraw.Draw(sheet)
+    for hz, words in ((100, "100 Hz"), (1_000, "1 kHz"), (10_000, "10 kHz")):
+        y = HIGH - round(HIGH * float(np.log(hz / 30) / np.log(20_000 / 30)))
+        pen.line([(LEFT - 4, y), (LEFT, y)], "black")
+        pen.text((1, y - 6), words, "black")
+    for second in range(0, LENGTH_S, 2):
+        x = LEFT + WIDE * second // LENGTH_S
+        pen.line([(x, HIGH), (x, HIGH + 3)], "black")
+        pen.text((x - 3, HIGH + 3), str(second), "black")
+    place = out / f"{name}.png"
+    sheet.quantize(24).save(place, optimize=True)
     return place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "pictures")
-    out = parser.parse_args(arguments).out
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "pictures" / "sounds")
+    parser.add_argument("--sound", action="append", default=[])
+    wish = parser.parse_args(arguments)
+    out = wish.out
     out.mkdir(parents=True, exist_ok=True)
     try:
-        for family, names in FAMILIES.items():
-            place = sheet(family, names, out)
-            print(f"{place} {place.stat().st_size // 1024} KiB")
+        places = [
+            picture(s.id, out) for s in VOCABULARY if catalog.known(s.id) and (not wish.sound or s.id in wish.sound)
+        ]
+        print(f"{len(places)} pictures, {sum(place.stat().st_size for place in places) // 1024} KiB, in {out}")
     except ImportError as error:
         print(f"listening: left out ({error})")
     return 0

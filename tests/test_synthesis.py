@@ -23,7 +23,9 @@ from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.procedural import create
 from immersivaudio.engine.sounds import Motion
 from immersivaudio.engine.synthesis import catalog
-from immersivaudio.engine.synthesis.frame import FRAME
+from immersivaudio.engine.synthesis.footsteps import GROUNDS
+from immersivaudio.engine.synthesis.frame import FRAME, Ask
+from immersivaudio.engine.synthesis.streams import Finish
 
 RATE = 48_000
 _SPEC = importlib.util.spec_from_file_location("cochlear", Path(__file__).parents[1] / "bench" / "cochlear.py")
@@ -50,10 +52,18 @@ def perform(name: str, seconds: float, seed: int = 1, sync: tuple[Fraction, ...]
     return np.concatenate(list(create().perform(Brief(cue, samples))), axis=1)
 
 
+def raw(name: str, seconds: float, seed: int = 2, **knobs: float) -> Wave:
+    """A texture's own frames, at no particular level: nothing is settled, so that many can be compared."""
+    all_knobs = {knob: k.default for knob, k in sounds.BY_ID[name].knobs.items()} | knobs
+    texture, finish = catalog.TEXTURES[name](Ask(all_knobs, seed, seconds)), Finish(all_knobs.get("distance", 0.0))
+    frames = [finish.frame(texture.frame()) for _ in range(2 + round(seconds * RATE / FRAME))]
+    return np.concatenate(frames[2:], axis=1).astype(np.float32)
+
+
 @lru_cache(maxsize=64)
 def heard(name: str) -> Wave:
-    """Forty seconds of a sustained sound as it comes by default."""
-    return perform(name, 40.0, seed=3)
+    """Thirty seconds of a sustained sound as it comes by default."""
+    return perform(name, 30.0, seed=3)
 
 
 def lufs(wave: Wave) -> float:
@@ -114,7 +124,7 @@ def test_every_texture_is_nearest_to_itself() -> None:
 class TestSustained:
     def test_comes_at_the_reference_level_without_dc_or_clipping(self, name: str) -> None:
         wave = heard(name)
-        assert wave.shape == (2, 40 * RATE)
+        assert wave.shape == (2, 30 * RATE)
         assert np.all(np.isfinite(wave))
         assert abs(lufs(wave) + 26.0) < 1.0
         assert np.max(np.abs(wave)) < 10 ** (-1 / 20)
@@ -122,7 +132,7 @@ class TestSustained:
 
     def test_is_never_silent_and_in_progress_from_the_start(self, name: str) -> None:
         power = np.square(heard(name)).mean(axis=0)
-        by_second = 10 * np.log10(power.reshape(40, RATE).mean(axis=1) + 1e-12)
+        by_second = 10 * np.log10(power.reshape(30, RATE).mean(axis=1) + 1e-12)
         assert by_second.min() > np.median(by_second) - 20
         tenths = 10 * np.log10(power[: RATE * 2].reshape(20, -1).mean(axis=1) + 1e-12)
         assert tenths[0] > np.median(by_second) - 20
@@ -148,8 +158,7 @@ class TestSustained:
         assert _repeats(heard(name)) < 0.1
 
     def test_the_same_seed_is_the_same_and_another_is_another(self, name: str) -> None:
-        first, again, other = (perform(name, 1.01, seed=seed) for seed in (7, 7, 8))
-        assert first.shape == (2, 48_480)
+        first, again, other = (raw(name, 1.0, seed) for seed in (7, 7, 8))
         assert first.tobytes() == again.tobytes()
         assert abs(np.corrcoef(first[0], other[0])[0, 1]) < 0.9
 
@@ -169,15 +178,13 @@ class TestSustained:
     def test_distance_darkens(self, name: str) -> None:
         if "distance" not in sounds.BY_ID[name].knobs:
             pytest.skip("has no distance")
-        seconds = 30.0 if name in ("traffic", "city") else 6.0
-        near, half, far = (
-            _above(perform(name, seconds, seed=2, distance=distance), 5_000.0) for distance in (0.0, 0.5, 1.0)
-        )
+        seconds = 20.0 if name in ("traffic", "city", "thunder") else 6.0
+        near, half, far = (_above(raw(name, seconds, distance=distance), 5_000.0) for distance in (0.0, 0.5, 1.0))
         assert near > 1.2 * half > 1.2 * 1.2 * far
 
     def test_the_other_knobs_are_heard(self, name: str) -> None:
         for knob in set(sounds.BY_ID[name].knobs) - {"distance"}:
-            low, high = (perform(name, 5.0, seed=2, **{knob: value}) for value in (0.0, 1.0))
+            low, high = (raw(name, 8.0, **{knob: value}) for value in (0.0, 1.0))
             assert _unlike_db(low, high) > 1.2, knob
 
 
@@ -224,8 +231,8 @@ class TestStruck:
         assert not np.allclose(one, two, atol=1e-4)
 
     def test_a_stronger_blow_is_brighter(self, name: str) -> None:
-        if name in ("whoosh", "keys"):
-            pytest.skip("a whoosh is brightened by its speed; keys are all highs at any strength")
+        if name in ("whoosh", "keys") or (name in STEPS and not any(GROUNDS[name.split(".")[1]].slap)):
+            pytest.skip("air is brightened by speed, keys are all highs at any strength, loose ground gives way")
         weak, strong = (perform(name, 1.0, sync=(Fraction(1, 10),), strength=s, distance=0.0) for s in (0.0, 1.0))
         assert _above(strong, 1_500.0) > _above(weak, 1_500.0)
 

@@ -66,7 +66,7 @@ def motorcycle(ask: Ask) -> Passing:
     """A motorcycle: a fast twin whose exhaust points backwards, little tyre, 8 to 50 m/s."""
     fast = ask["speed"]
     path = path_of(ask, 8.0, 50.0)
-    motor = _Mono(Engine(Ask({"speed": lerp(0.6, 1.0, fast), "distance": 0.0}, ask.seed)), 0.35)
+    motor = _Mono(Engine(Ask({"speed": lerp(0.35, 0.8, fast), "distance": 0.0}, ask.seed)), 0.35)
     parts = [Part(motor, 0.0, lambda facing: 0.85 - 0.35 * facing)]
     parts.append(Part(_Mono(Tyres(ask.rng("tyres"), fast), 0.3)))
     return Passing(path, parts, peak_lufs(ask["closest_m"]))

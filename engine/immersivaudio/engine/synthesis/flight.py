@@ -26,7 +26,7 @@ class _Propeller:
         self.sides = panned(rng.uniform(-0.35, 0.35))
 
     def frame(self, throttle: Array) -> Array:
-        rate = self._shaft_hz * throttle * (1 + 0.006 * self._hunt.frame() + 0.012 * self._steer.frame())
+        rate = self._shaft_hz * throttle * (1 + 0.004 * self._hunt.frame() + 0.008 * self._steer.frame())
         return self._wheel.frame(self._ramp.frame(rate))
 
 
@@ -38,7 +38,7 @@ class Drone:
     def __init__(self, ask: Ask) -> None:
         rng = ask.rng("drone")
         fast = ask["speed"]
-        pass_hz = glide(190.0, 350.0, fast)
+        pass_hz = glide(150.0, 280.0, fast)
         self._props = [_Propeller(rng, pass_hz * rng.uniform(0.95, 1.05)) for _ in range(4)]
         self._throttle, self._gust = Wander(rng, (0.5, 2.0, 6.0)), Wander(rng, (0.1, 0.4))
         self._noise = Noise(rng, 0.5)
@@ -141,7 +141,7 @@ class Rocket:
         count = self._rng.poisson(lerp(160.0, 420.0, self._force) * FRAME / RATE_HZ)
         places = self._rng.integers(0, FRAME, count)
         loud = np.minimum(self._rng.pareto(2.4, count) + 0.4, 7.0) * panned(self._rng.uniform(-0.6, 0.6, count))
-        shocks = np.stack([np.bincount(places, side, FRAME) for side in loud])
+        shocks: Array = np.stack([np.bincount(places, side, FRAME) for side in loud]).astype(np.float64)
         shocks, self._state = signal.lfilter(*self._shock, shocks, axis=-1, zi=self._state)
         shocks, self._soft = signal.sosfilt(self._sos, shocks, axis=-1, zi=self._soft)
         return np.asarray(roar + self._crackle * shocks)

@@ -22,7 +22,7 @@ from immersivaudio.engine.synthesis.frame import (
     seconds,
 )
 from immersivaudio.engine.synthesis.grains import Tape
-from immersivaudio.engine.synthesis.impacts import pushed, ringing
+from immersivaudio.engine.synthesis.impacts import ringing
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
 from immersivaudio.engine.synthesis.tones import Motor
 
@@ -234,9 +234,8 @@ class Clock:
         self._noise, self._air = Noise(rng, 0.9), unit(slope(-6.0, 70.0) * band(35.0, 3_000.0, 1)) * 0.003
 
     @staticmethod
-    def _side(rng: Rng, pitch: float) -> tuple[Array, Array]:
-        hz = np.sort(pitch * 600.0 * (6_000.0 / 600.0) ** rng.random(14))
-        return hz, 1 / (160.0 + 0.08 * hz)
+    def _side(rng: Rng, pitch: float) -> Array:
+        return np.sort(pitch * 800.0 * (9_000.0 / 800.0) ** rng.random(14))
 
     def frame(self) -> Array:
         while self._next_s < self._clock_s + FRAME / RATE_HZ:
@@ -250,14 +249,13 @@ class Clock:
         return np.asarray(self._tape.frame() + self._noise.frame(self._air))
 
     def _beat(self) -> Array:
-        rng, (hz, decay_s) = self._rng, self._case[self._count % 2]
-        out, tick = np.zeros(int(0.12 * RATE_HZ)), np.exp(-seconds(0.02) / 0.0015)
-        for late_s, loud in ((0.0, 0.3), (0.0035, 0.45), (0.0105, 1.0)):
-            hit = signal.oaconvolve(
-                ringing(hz, decay_s, rng.uniform(0.3, 1.0, len(hz)), 4_000), pushed(rng, 0.0002, 1.0)
-            )
-            hit *= 0.35 / np.max(np.abs(hit))
-            hit[: len(tick)] += burst(rng, 0.02, band(2_500.0, 10_000.0, 2))[: len(tick)] * tick
+        rng, hz = self._rng, self._case[self._count % 2]
+        out, tick = np.zeros(int(0.12 * RATE_HZ)), np.exp(-seconds(0.02) / 0.001)
+        for late_s, loud in ((0.0, 0.4), (0.0035, 0.5), (0.0105, 1.0)):
+            ring = ringing(hz, np.full(14, 0.008), rng.uniform(0.3, 1.0, 14), 4_000)
+            click = burst(rng, 0.02, band(1_500.0, 12_000.0, 2))[: len(tick)] * tick
+            hit = 0.14 * ring / np.max(np.abs(ring))
+            hit[: len(click)] += 0.8 * click / np.max(np.abs(click))
             first = int((late_s * rng.uniform(0.9, 1.1)) * RATE_HZ)
-            out[first : first + len(hit)] += loud * rng.uniform(0.8, 1.15) * hit / np.max(np.abs(hit))
+            out[first : first + len(hit)] += loud * rng.uniform(0.8, 1.15) * hit
         return out

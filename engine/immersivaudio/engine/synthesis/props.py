@@ -100,7 +100,7 @@ class Kick:
         parts = [
             (0.0, 1.0, thump),
             (0.0, 0.35, shove),
-            (0.0, lerp(0.7, 1.6, strength), hissed(rng, 700.0, lerp(2_500.0, 7_000.0, strength), 0.0035)),
+            (0.0, lerp(0.7, 1.6, strength), hissed(rng, 500.0, lerp(1_800.0, 4_000.0, strength), 0.005)),
             (contact, lerp(0.05, 0.16, strength), hissed(rng, 500.0, 4_000.0, 0.006)),
         ]
         return placed(laid(parts), self._ask["distance"], rng)
@@ -161,7 +161,7 @@ class Keys:
         moments = np.concatenate([[0.0], np.sort(rng.beta(1.0, 2.2, int(lerp(24, 80, strength)))) * length_s + 0.004])
         parts = []
         for index, moment in enumerate(moments):
-            hz = self._bars[int(rng.integers(0, len(self._bars)))]
+            hz = self._bars[int(rng.integers(0, len(self._bars)))] * rng.uniform(0.97, 1.03)
             ring = ringing(
                 hz, rng.uniform(0.01, 0.03) * (hz[0] / hz) ** 0.5, rng.uniform(0.2, 1.0, len(hz)), int(0.25 * RATE_HZ)
             )
@@ -196,7 +196,7 @@ class Typing:
                 lerp(0.3, 0.8, hard) * lerp(0.6, 1.2, strength),
                 knocked(rng, (2_200.0, 9_000.0), (0.001, 0.004), 0.00012),
             ),
-            (0.002, 0.2, burst(rng, 0.05, hump(glide(210.0, 150.0, strength), 0.5)) * np.exp(-seconds(0.05) / 0.008)),
+            (0.002, 0.1, burst(rng, 0.05, hump(glide(210.0, 150.0, strength), 0.5)) * np.exp(-seconds(0.05) / 0.008)),
             (
                 back_s,
                 lerp(0.12, 0.3, hard),
@@ -224,11 +224,11 @@ class Splash:
         crown *= np.clip(t / (0.25 * spread), 0, 1) * np.exp(-t / spread)
         radius_m = glide(0.004, 0.05, size)
         parts: list[Part] = [
-            (0.0, 1.0, hissed(rng, glide(500.0, 120.0, size), 7_000.0, glide(0.003, 0.012, size))),
+            (0.0, 1.0, hissed(rng, glide(500.0, 120.0, size), 7_000.0, glide(0.005, 0.02, size))),
             (0.0, lerp(0.6, 1.3, strength), crown),
-            (glide(0.012, 0.12, size), 0.7, bubble(rng, radius_m, 0.3)),
+            (glide(0.012, 0.12, size), 0.4, bubble(rng, radius_m, 0.3)),
         ]
-        for _ in range(int(lerp(12, 60, size))):
+        for _ in range(int(lerp(25, 110, size))):
             small = bubble(rng, glide(0.0007, 0.4 * radius_m, rng.random()), 0.3)
-            parts.append((0.02 + rng.gamma(1.6, 0.7 * spread), 0.28 * rng.random() ** 1.5, small))
+            parts.append((0.02 + rng.gamma(1.6, 0.7 * spread), 0.4 * rng.random() ** 1.5, small))
         return placed(laid(parts), self._ask["distance"], rng)

@@ -157,7 +157,7 @@ class Drips:
         rng = ask.rng("drips")
         many = ask["intensity"]
         self._places = [
-            _Drip(rng, glide(2.4, 0.55, many) * rng.uniform(0.7, 1.7)) for _ in range(round(lerp(2, 6, many)))
+            _Drip(rng, glide(2.4, 0.55, many) * rng.uniform(0.7, 1.7)) for _ in range(round(lerp(3, 8, many)))
         ]
         self._tape, self._clock_s = Tape(), 0.0
         self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (0.5, 3.0))

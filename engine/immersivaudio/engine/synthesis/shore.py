@@ -24,16 +24,23 @@ from immersivaudio.engine.synthesis.grains import Cloud, Tape
 from immersivaudio.engine.synthesis.impacts import ringing
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, slope, unit
 from immersivaudio.engine.synthesis.tones import Motor
-from immersivaudio.engine.synthesis.water import bubbles
+from immersivaudio.engine.synthesis.water import bubble, bubbles
 
 
 def _slap(rng: Rng) -> Array:
-    """A small wave that meets a wall or hull: a hollow thump of shut-in air, then a splash that runs off."""
-    t = seconds(0.5)
-    thump = burst(rng, 0.5, hump(glide(110.0, 330.0, rng.random()), 0.45)) * (t / 0.012) * np.exp(-t / 0.03)
-    splash = burst(rng, 0.5, band(500.0, 6_000.0, 1) * slope(-3.0, 900.0))
-    splash *= np.clip(t / 0.03, 0, 1) * np.exp(-t / rng.uniform(0.06, 0.13))
-    return np.asarray(0.25 * thump[: len(t)] + 1.1 * splash[: len(t)])
+    """A small wave that meets a wall or hull: water that heaps up and runs off, and the air that it shuts in as a run of
+    bubbles; a hollow thump where the hull is near."""
+    t = seconds(0.8)
+    run = burst(rng, 0.8, band(250.0, 4_500.0, 1) * slope(-4.0, 500.0))[: len(t)]
+    run *= np.clip(t / rng.uniform(0.06, 0.14), 0, 1) ** 2 * np.exp(-t / rng.uniform(0.1, 0.2))
+    out = 0.8 * run
+    for _ in range(int(rng.integers(8, 26))):
+        wave = bubble(rng, glide(0.0009, 0.006, rng.random()), 0.2)
+        first = int(min(0.5, rng.gamma(2.0, 0.06)) * RATE_HZ)
+        out[first : first + len(wave)] += 0.35 * rng.random() * wave[: len(out) - first]
+    thump = burst(rng, 0.3, hump(glide(80.0, 200.0, rng.random()), 0.6))
+    out[: len(thump)] += 0.25 * thump * np.hanning(len(thump)) ** 2
+    return np.asarray(out)
 
 
 class _Mast:

@@ -119,7 +119,7 @@ def _images(place: Space, samples: int) -> Array:
             out[count.sum(), :, late] += (
                 float(np.prod(back)) * direct_m / reach * np.array([np.cos(angle), np.sin(angle)])
             )
-    smeared = sum(signal.oaconvolve(out[met], _scattered(met), axes=-1)[:, :samples] for met in (1, 2, 3))
+    smeared = np.sum([signal.oaconvolve(out[met], _scattered(met), axes=-1)[:, :samples] for met in (1, 2, 3)], axis=0)
     return np.asarray(signal.lfilter([0.55], [1.0, -0.45], smeared, axis=-1))
 
 

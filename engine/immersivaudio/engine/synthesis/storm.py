@@ -48,7 +48,7 @@ def clap(rng: Rng, away_m: float) -> Array:
     sides = np.clip(middles[:, 1] / reach * 3.0, -0.8, 0.8)
     rows = np.stack([np.cos((sides + 1) * np.pi / 4), np.sin((sides + 1) * np.pi / 4)])
     places = np.minimum((late * RATE_HZ).astype(np.int64), samples - 1)
-    hits = np.stack([np.bincount(places, row * loud, samples) for row in rows])
+    hits: Array = np.stack([np.bincount(places, row * loud, samples) for row in rows]).astype(np.float64)
     wave = _aged(hits, float(reach.min()))
     fade = RATE_HZ
     wave[:, -fade:] *= np.linspace(1.0, 0.0, fade) ** 2
@@ -59,14 +59,13 @@ def _aged(hits: Array, away_m: float) -> Array:
     """Every impulse as its way has lengthened and dulled it: nonlinear steepening makes an N wave some 15 to 60 ms long,
     so that the energy lies below 100 Hz; the near ones keep a crack of kilohertz."""
     far = min(1.0, away_m / 6_000.0)
-    boom = signal.butter(1, glide(140.0, 60.0, far), fs=RATE_HZ, output="sos")
-    crack = signal.butter(1, glide(2_600.0, 500.0, far), fs=RATE_HZ, output="sos")
+    peak_hz = glide(150.0, 60.0, far)
+    body = [signal.butter(1, peak_hz, kind, fs=RATE_HZ, output="sos") for kind in ("highpass", "lowpass")]
+    body.append(signal.butter(1, glide(2_600.0, 350.0, far), fs=RATE_HZ, output="sos"))
     floor = signal.butter(2, 22.0, "highpass", fs=RATE_HZ, output="sos")
     # The two channels as one of complex numbers: half the recursions.
     both = hits[0] + 1j * hits[1]
-    out = signal.sosfilt(np.concatenate([boom, floor]), both) + 0.03 * glide(1.0, 0.1, far) * signal.sosfilt(
-        crack, both
-    )
+    out = signal.sosfilt(np.concatenate([*body, floor]), both)
     return np.stack([out.real, out.imag])
 
 

@@ -161,9 +161,9 @@ class Underwater:
 
     def frame(self) -> Array:
         surge, swirl = np.exp(0.2 * self._surge.frame()), np.exp(0.15 * self._swirl.frame())
-        out = self._noise.frame((0.18 * surge)[:, None] * self._deep + (0.15 * swirl)[:, None] * self._murk)
+        out = self._noise.frame((0.22 * surge)[:, None] * self._deep + (0.19 * swirl)[:, None] * self._murk)
         rate = glide(3.0, 36.0, self._lively) * np.exp(1.2 * self._cluster.frame() - 0.5)
-        return out + 0.6 * self._near * self._bubbles.frame(rate, 0.6)
+        return out + 0.5 * self._near * self._bubbles.frame(rate, 0.6)
 
 
 class Pour:

@@ -110,14 +110,14 @@ class WindWhistle:
 
     def frame(self) -> Array:
         speed = self._gusts.frame()
-        out, breath = 0.9 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
+        out, breath = 0.6 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
         for k, (pitch, own, hold) in enumerate(zip(self._pitch_hz, self._own, self._hold, strict=True)):
             local = speed * np.exp(0.16 * own.frame())
             # A complex Gaussian course: the tone's level and phase wander as a narrow band of noise does.
             course = np.hypot(hold[0].frame(), hold[1].frame()) * local**3
             phase = self._phases[k] + 2 * np.pi * np.cumsum(self._ramps[k].frame(pitch * local)) / RATE_HZ
             self._phases[k] = float(phase[-1] % (2 * np.pi))
-            tone = self._levels[k].frame(0.045 * self._loud[k] * course) * np.sin(phase)
+            tone = self._levels[k].frame(0.1 * self._loud[k] * course) * np.sin(phase)
             out += self._sides[k][:, None] * tone
             breath += (1.6 * self._loud[k] * course)[:, None] * hump(pitch * local, 0.08)
         return np.asarray(out + self._noise.frame(breath))
