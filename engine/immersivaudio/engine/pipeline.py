@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from immersivaudio.engine import (
-    access,
     alternatives,
-    conform,
     delivery,
-    media,
     mixing,
+    opening,
     original,
     performing,
     room,
@@ -29,7 +27,7 @@ from immersivaudio.engine import (
     wording,
 )
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Take, samples_at, tidy
-from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError, ResultError
+from immersivaudio.engine.errors import CancelledError, RequestError, ResultError
 from immersivaudio.engine.examples import casting
 from immersivaudio.engine.request import (
     Cancelled,
@@ -143,10 +141,10 @@ class _Job:
 
     def conform(self) -> tuple[Edit, Any]:
         self.stage("conform")
-        edit, timeline = _edit_of(self.request, self.workspace.scratch)
+        edit, timeline = opening.edit_of(self.request, self.workspace.scratch)
         self.warn(*edit.warnings)
         if self.request.sheet is None and not edit.picture and self.request.effect != "sfx":
-            raise _nothing_to_see(edit)
+            raise opening.nothing_to_see(edit)
         return edit, timeline
 
     @contextlib.contextmanager
@@ -306,53 +304,6 @@ def _wording() -> tuple[wording.Wording, str]:
 @functools.cache
 def _performers() -> performing.Performers:
     return performing.Performers.load()
-
-
-def _edit_of(request: ScoreRequest, scratch: Path) -> tuple[Edit, Any]:
-    if request.media is not None:
-        return conform.single(_probed(request.media, request.name), request.name or request.media.stem), None
-    if request.timeline is not None:
-        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request), scratch)
-        return (replace(edit, name=request.name) if request.name else edit), timeline
-    if request.timeline_json:
-        timeline, edit = conform.from_json(
-            request.timeline_json, request.media_by_url, _prober(request), name=request.name
-        )
-        return (replace(edit, name=request.name) if request.name else edit), timeline
-    if request.effect == "sfx":
-        seconds = Fraction(str(request.params.get("duration_s", 4.0)))
-        return Edit(request.name or "sound", Fraction(24), seconds), None
-    raise RequestError("Nothing was given to score.", "Give a video file or a timeline.")
-
-
-def _probed(path: Path, name: str) -> media.Probe:
-    """The media of a job; what is said of an uploaded file names it as its owner does."""
-    try:
-        return media.probe(path)
-    except MediaError as error:
-        said = error.message.replace(path.name, name) if name and len(path.name) == 64 else error.message
-        raise MediaError(said, error.hint) from error
-
-
-def _prober(request: ScoreRequest) -> Callable[[Path], media.Probe]:
-    """Probing that keeps a timeline's own paths inside the allowed roots."""
-    named = set(request.media_by_url.values())
-    return lambda path: media.probe(path if path in named else access.check(path, request.roots))
-
-
-def _nothing_to_see(edit: Edit) -> EngineError:
-    wanted = [clip for clip in edit.clips if clip.kind == "video" and clip.enabled]
-    if not wanted and not any(clip.kind == "video" for clip in edit.clips):
-        return MediaError(
-            f"{edit.name} has sound but no picture, so there is nothing to watch.",
-            "Give a video or a timeline with picture, or write a cue sheet and use --cues.",
-        )
-    lost = [clip.name for clip in wanted if clip.media is None]
-    return MediaError(
-        f"None of the {len(wanted)} picture clips of {edit.name} can be seen: their media was not found "
-        f"(first: {lost[0] if lost else 'none is enabled'}).",
-        "Say where the media lies with --media FOLDER, or relink the timeline and export it again.",
-    )
 
 
 def _keeps(wish: str, heard: tuple[Sighting, ...]) -> bool:
