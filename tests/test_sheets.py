@@ -186,7 +186,8 @@ def test_the_table_shows_everything() -> None:
 
 def test_a_sheet_of_a_drop_frame_edit_says_its_timecode_so() -> None:
     rate = Fraction(30_000, 1001)
-    cue = Cue("a", Stem.FOLEY, Span(Fraction(1800 * 1001, 30_000), Fraction(1)), "impact.wood")
+    at_s = Fraction(1800 * 1001, 30_000)
+    cue = Cue("a", Stem.FOLEY, Span(at_s, Fraction(1)), "impact.wood", "a knock", "it is seen", sync_s=(at_s,))
     sheet = CueSheet("cut", rate, Fraction(600), (cue,), start_timecode_s=Fraction(0), drop_frame=True)
     text = sheets.to_json(sheet)
     assert '"timecode": "00:01:00;02"' in text, "ten frames a minute are numbers that do not exist"
