@@ -419,3 +419,14 @@ def test_prompts_say_what_is_wanted_and_what_is_not() -> None:
     assert blow.prompt.startswith("hard")
     assert "speech" in negative(blow)
     assert "music" in negative(blow)
+
+
+def test_a_place_that_nothing_tells_is_no_room_where_what_little_is_told_is_out_of_doors() -> None:
+    untold = place("unknown", 0, 10, 0.6, 0.5)
+    hardly = [place("road", 0, 10, 0.2, 0.24), place("city", 0, 10, 0.2, 0.1)]
+    assert sounds(spot(edit_of(10), [untold]).cues) == {"room"}
+    assert sounds(spot(edit_of(10), [untold, place("interior", 0, 10, 0.2, 0.22)]).cues) == {"room"}
+    (bed,) = spot(edit_of(10), [untold, *hardly]).cues
+    assert bed.sound == "wind"
+    assert "open air" in bed.why
+    assert sounds(spot(edit_of(10), [untold, *hardly, place("interior", 0, 10, 0.2, 0.32)]).cues) == {"room"}

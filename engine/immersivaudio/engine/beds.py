@@ -11,8 +11,8 @@ from fractions import Fraction
 from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Look, Scene, is_black
-from immersivaudio.engine.places import AIR, OVERLAYS, WISHED_SOUNDS, Layer, named
+from immersivaudio.engine.looks import Look, Scene, is_black, leans_outdoors
+from immersivaudio.engine.places import AIR, OPEN, OVERLAYS, WISHED_SOUNDS, Layer, named
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.things import HEARD_SOUNDS
 
@@ -91,6 +91,8 @@ def _bridged(scenes: Sequence[Scene]) -> list[Scene]:
 
 def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
     setting = scene.setting if scene.confidence >= plan.bar else AIR
+    if scene.setting is AIR and leans_outdoors(scene.look):
+        setting = OPEN
     fitting = [layer for layer in setting.beds if _fits(layer, scene)]
     layers = [layer for layer in fitting if not (plan.sparse and layer.sparse)]
     if not layers:
@@ -98,7 +100,7 @@ def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
     if plan.heard and all(already(layer.sound, scene.span, plan.heard) for layer in layers):
         layers += [layer for layer in fitting if layer.sparse]
     beds = [_Bed(scene, layer, max(scene.confidence, plan.bar), _reason(scene, plan.bar)) for layer in layers]
-    if setting is not scene.setting and scene.setting is not AIR:
+    if scene.setting not in (setting, AIR):
         beds.append(_Bed(scene, scene.setting.beds[0], scene.confidence, _reason(scene, 0.0)))
     return [_unless_heard(bed, plan) for bed in beds + _overlays(scene, plan)]
 
@@ -149,7 +151,8 @@ def _overlays(scene: Scene, plan: Plan) -> list[_Bed]:
 def _reason(scene: Scene, bar: float) -> str:
     if scene.setting is AIR or scene.confidence < bar:
         doubt = scene.doubt or f"{scene.setting.words} is only guessed (confidence {scene.confidence:.2f})"
-        return f"{doubt}, so only a plain quiet bed"
+        open_air = scene.setting is AIR and leans_outdoors(scene.look)
+        return f"{doubt}, so only a plain quiet bed{' of open air' if open_air else ''}"
     seen = sorted(scene.look.presence.items(), key=lambda item: -item[1])
     kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in seen[:3] if value >= 0.2)
     return f"{scene.setting.words} is seen ({kinds})" + (f"; {scene.doubt}" if scene.doubt else "")

@@ -21,6 +21,8 @@ _ALIKE = 0.85
 _CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "shake": 0.35}
 _SLIVER_S = Fraction(1, 20)
 _DESCRIBED = 0.95
+_OPEN_KINDS = ("sky", "sea", "water", "vegetation", "snow", "sand", "road", "city")
+_SOME_OPEN, _CLEARLY_OPEN = 0.2, 0.05
 _BACKING_SHARE, _LITTLE_BACKING = 0.8, 0.1
 _BEHIND_ALL = {"sky": 0.55, "sand": 0.55, "road": 0.8, "outdoors": 0.3}
 
@@ -290,6 +292,12 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     if score <= 0 or confidence < 0.25:
         return AIR, max(look.sees("unknown"), 0.3), doubt or "nothing tells what place it is"
     return best, confidence, doubt
+
+
+def leans_outdoors(look: Look) -> bool:
+    """Whether what little is told of the place is found out of doors, where no place could be told."""
+    outdoors = sum(look.sees(kind) for kind in _OPEN_KINDS)
+    return outdoors >= _SOME_OPEN and outdoors - look.sees("interior") >= _CLEARLY_OPEN
 
 
 def _score(setting: Setting, presence: Mapping[str, float]) -> float:
