@@ -303,3 +303,59 @@ def test_what_a_killed_call_left_behind_is_removed_by_the_next(tmp_path: Path) -
             assert living.is_dir()
             assert not abandoned.exists()
     assert list((tmp_path / "calls").iterdir()) == []
+
+
+def test_a_closed_pipe_is_a_quiet_end() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "immersivaudio", "sounds"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode != 0
+
+
+_INTERRUPTED_IMPORT = """
+import sys
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+from immersivaudio.cli.start import main
+main()
+"""
+
+
+def test_ctrl_c_while_it_is_still_importing() -> None:
+    done = subprocess.run([sys.executable, "-c", _INTERRUPTED_IMPORT], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_quiet_still_says_what_could_not_be_honoured(scored: Path, ball: Path, tmp_path: Path) -> None:
+    sheet = json.loads(next(scored.rglob("*.cues.json")).read_text())
+    sheet["cues"].append({**sheet["cues"][0], "id": "nothing", "duration_s": 0})
+    (tmp_path / "cues.json").write_text(json.dumps(sheet))
+    done = call("score", ball, "-o", tmp_path / "out.mp4", "--cues", tmp_path / "cues.json", "-q")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(tmp_path / "out.mp4")
+    assert "note: Cues that last no time are left out: nothing" in done.stderr
+    assert "performing" not in done.stderr
+
+
+def test_every_timeline_that_can_be_imported_is_taken_for_one() -> None:
+    from immersivaudio.cli.score import TIMELINES
+    from immersivaudio.engine import importers
+
+    assert importers.ENDINGS == TIMELINES
+
+
+def test_what_broke_in_an_engine_of_the_call_can_still_be_read(tmp_path: Path, monkeypatch) -> None:
+    from immersivaudio.cli import engines
+
+    with engines.own_engine(tmp_path) as engine:
+        assert engine.address
+        (log,) = (tmp_path / "calls").glob("*/log/worker.log")
+        log.write_text("ERROR a job broke\nTraceback (most recent call last):\nValueError: odd\n")
+    assert "ValueError: odd" in (tmp_path / "log" / "worker.log").read_text()
+    assert not list((tmp_path / "calls").iterdir())

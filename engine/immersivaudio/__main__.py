@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """``python -m immersivaudio``."""
 
-from immersivaudio.cli.main import main
+from immersivaudio.cli.start import main
 
 main()

@@ -17,6 +17,7 @@ from immersivaudio.engine.errors import OutputError
 from immersivaudio.engine.models.store import home as home
 
 GIB = 1 << 30
+_LOG_BYTES = 1 << 20
 _LOCK, _DAY_S = ".in-use", 24 * 3600
 
 
@@ -61,8 +62,20 @@ def own_engine(state: Path) -> Iterator[Engine]:
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
         command += ["--cache-bytes", str(cache_bytes())]
         places = ["--home", jobs, "--cache", str(state / "cache"), "--root", Path.cwd().anchor]
-        with spawn_engine([*command, *places]) as engine:
-            yield engine
+        try:
+            with spawn_engine([*command, *places]) as engine:
+                yield engine
+        finally:
+            _keep_log(Path(jobs) / "log" / "worker.log", state / "log" / "worker.log")
+
+
+def _keep_log(log: Path, kept: Path) -> None:
+    """What broke in an engine of this call is still to be read when the call is over: the newest such log stays."""
+    with contextlib.suppress(OSError):
+        said = log.read_bytes()
+        if b"Traceback" in said or b"Fatal Python error" in said:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(said[-_LOG_BYTES:])
 
 
 @contextlib.contextmanager

@@ -27,6 +27,8 @@ class Bar:
 
     def __init__(self, quiet: bool = False) -> None:
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        # What could not be honoured is said in any case: only progress is hidden.
+        self._warnings = Console(stderr=True, highlight=False) if quiet else self.console
         self._began = time.monotonic()
         self._live = sys.stderr is not None and sys.stderr.isatty() and not quiet
         columns = (
@@ -58,7 +60,7 @@ class Bar:
         self._bar.update(self._task, completed=fraction, description=text[:40], left=self._left(fraction))
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
+        self._warnings.print(f"[yellow]note:[/yellow] {escape(text)}", soft_wrap=True)
 
     def _left(self, fraction: float) -> str:
         spent = time.monotonic() - self._began

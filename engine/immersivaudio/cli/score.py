@@ -69,7 +69,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--ca", type=click.Path(path_type=Path, dir_okay=False), help="The certificate to trust (TLS)."),
         click.option("--send", type=click.Choice(distant.SENDING), default="auto", show_default=True,
                      help="What a running engine gets: on another machine small proxies, unless originals are wanted."),
-        click.option("-q", "--quiet", is_flag=True, help="No progress, only the result."),
+        click.option("-q", "--quiet", is_flag=True, help="No progress, only the result and what to look at."),
     ]  # fmt: skip
     for option in reversed(options):
         command = option(command)

@@ -11,6 +11,7 @@ Out: ``event``, ``done``, ``failed``, ``answer``, ``refused`` in the field ``is`
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import importlib
 import json
 import logging
@@ -183,6 +184,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, action="append", default=[])
     parser.add_argument("--job-function", default="immersivaudio.engine.pipeline:score")
     options = parser.parse_args()
+    faulthandler.enable()
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s", level=logging.INFO)
     line = Line(_claim_stdout())
     folders = Folders(options.home, options.cache, tuple(options.root))
