@@ -318,3 +318,35 @@ def test_a_full_disk_is_said(ball: Path, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no space"):
         media.mux(ball, wav, tmp_path / "out.mkv")
     assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
+
+
+def vp9(ball: Path, folder: Path) -> Path:
+    out = folder / "ball.webm"
+    ffmpeg("-i", ball, "-t", "1", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-an", out)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("film", "ending", "codec", "said", "advice"),
+    [
+        ("h264", "webm", "aac", "webm file does not take this picture .h264. with sound as aac", "--container mkv"),
+        ("h264", "webm", "", "webm file does not take this picture", "--container mkv"),
+        ("vp9", "webm", "aac", "sound as aac", "Leave --codec out: .webm is made with libopus"),
+        ("h264", "mp4", "vorbis2", "No audio codec", "Choose one of"),
+        (None, "mp3", "flac", "mp3 file does not take sound as flac", "Leave --codec out"),
+    ],
+)
+def test_a_misfit_is_refused_with_what_would_fit(
+    film: str | None, ending: str, codec: str, said: str, advice: str, ball: Path, tmp_path: Path
+) -> None:
+    source = {"h264": lambda: ball, "vp9": lambda: vp9(ball, tmp_path)}[film]() if film else None
+    before = set(tmp_path.iterdir())
+    with pytest.raises(RequestError, match=said) as refused:
+        media.check_fit(source, ending, codec, tmp_path)
+    assert advice in refused.value.hint
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("ending", "codec"), [("mp4", ""), ("mov", "pcm"), ("mkv", "flac"), ("mp4", "aac")])
+def test_what_fits_is_let_through(ending: str, codec: str, ball: Path, tmp_path: Path) -> None:
+    media.check_fit(ball, ending, codec, tmp_path)

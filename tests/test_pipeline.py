@@ -16,10 +16,17 @@ import numpy as np
 import pytest
 from conftest import CONTACTS_S
 
-from immersivaudio.engine import abreast, conform, media, original, performing, pipeline, watching
+from immersivaudio.engine import abreast, conform, delivery, media, original, performing, pipeline, watching
 from immersivaudio.engine.bwf import WavWriter, read_wav
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, Licence, Sighting, Span, Stem
-from immersivaudio.engine.errors import CancelledError, MediaError, ResultError, UnavailableError
+from immersivaudio.engine.errors import (
+    CancelledError,
+    MediaError,
+    OutputError,
+    RequestError,
+    ResultError,
+    UnavailableError,
+)
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.request import DeliveryWish, Event, Goal, Made, Outcome, Progress, ScoreRequest, Workspace
 from immersivaudio.engine.watchers import FrameWish
@@ -449,3 +456,15 @@ def test_a_cue_that_lasts_no_time_is_left_out_and_said(ball: Path, tmp_path: Pat
     heard = replace(sheet, cues=(empty, Cue("rain", Stem.AMBIENCE, Span(Fraction(0), 2 * SECOND), "rain")))
     outcome, _ = run(ScoreRequest(media=ball, sheet=heard), tmp_path)
     assert any("last no time" in warning for warning in outcome.warnings)
+
+
+def test_what_cannot_be_delivered_is_refused_before_it_is_watched(ball: Path, tmp_path: Path) -> None:
+    wish = DeliveryWish(outputs=("video",), container="webm", audio_codec="aac")
+    events: list[Event] = []
+    (tmp_path / "scratch").mkdir()
+    with pytest.raises(RequestError, match="webm"):
+        workspace = Workspace(tmp_path / "cache", tmp_path / "scratch")
+        pipeline.score(ScoreRequest(media=ball, delivery=wish), workspace, events.append, lambda: False)
+    assert {event.stage for event in events if isinstance(event, Progress)} == {"conform"}
+    with pytest.raises(OutputError, match="needs about"):
+        delivery.check(DeliveryWish(), None, Fraction(10**9), tmp_path)

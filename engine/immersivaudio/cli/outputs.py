@@ -83,7 +83,17 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
         raise OutputError(f"The folder {main.parent} does not exist.", "Create it, or choose another --out.")
     if not os.access(main.parent, os.W_OK):
         raise OutputError(f"The folder {main.parent} cannot be written.", "Choose another --out.")
+    if kind == "video":
+        _check_space(source, main.parent)
     return Plan(kind, main, beside, main.suffix.lower().lstrip(".") if kind in ("video", "audio") else "", dialect)
+
+
+def _check_space(source: Path, folder: Path) -> None:
+    """The scored video is at least as large as the picture that is copied into it."""
+    needed, room = source.stat().st_size, shutil.disk_usage(folder).free
+    if room < needed:
+        said = f"{folder} has room for {room / 1e6:.0f} MB, and the result needs {needed / 1e6:.0f} MB."
+        raise OutputError(said, "Free some space, or choose a folder on another disk with --out.")
 
 
 def _kind_of(out: Path | None, is_timeline: bool) -> str:

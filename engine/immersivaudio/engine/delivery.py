@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,8 @@ _HEADROOM_DB = -1.0
 _PLAYED_EXACTLY = {"kdenlive": ".mov"}
 # Containers that say to the sample where encoded sound begins and ends, so that it can be encoded ahead of them.
 _CUT_TO_THE_SAMPLE = (".mp4", ".m4v", ".mov")
+# Takes, original, stems and bounce in 32 bits, stems again in 24: so much disk a second of the record asks for, about.
+_BYTES_PER_S = 8 * 2 * 4 * SAMPLE_RATE_HZ
 _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 
@@ -90,6 +94,37 @@ def deliver(job: Delivery) -> tuple[Made, ...]:
         video = aside.submit(_video, job, job.source) if job.wants("video") and job.source is not None else None
         made = tuple(_files(job))
         return made if video is None else (video.result(), *made)
+
+
+def check(wish: DeliveryWish, source: Path | None, duration_s: Fraction, folder: Path) -> None:
+    """Refuse before any work what could not be delivered after it; ``folder`` is on the disk that will be worked on.
+
+    Raises:
+        RequestError: the container takes not this picture or not this codec. OutputError: the disk has no room.
+    """
+    if "video" in wish.outputs and source is not None:
+        media.check_fit(source, _video_ending(wish, source), wish.audio_codec, folder)
+    if "audio" in wish.outputs and (ending := _sound_ending(wish)) != "wav":
+        media.check_fit(None, ending, wish.audio_codec, folder)
+    needed = round(float(duration_s) * _BYTES_PER_S)
+    needed += source.stat().st_size if "video" in wish.outputs and source is not None else 0
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"The engine's disk has {free / 1e6:.0f} MB left, and this job needs about {needed / 1e6:.0f} MB.",
+            "Free some space, or set IMMERSIVAUDIO_HOME to a folder on another disk.",
+        )
+
+
+def _video_ending(wish: DeliveryWish, source: Path) -> str:
+    container = wish.container.lower().lstrip(".")
+    ending = container if container in media.VIDEO_CONTAINERS else source.suffix.lower().lstrip(".")
+    return ending if ending in media.VIDEO_CONTAINERS else "mkv"
+
+
+def _sound_ending(wish: DeliveryWish) -> str:
+    container = wish.container.lower().lstrip(".")
+    return container if container in media.SOUND_CONTAINERS else "wav"
 
 
 def safe_name(name: str) -> str:
@@ -214,8 +249,7 @@ def _wav24(
 
 
 def _mix(job: Delivery) -> Made:
-    container = job.wish.container.lower().lstrip(".")
-    path = job.path(f"mix.{container if container in media.SOUND_CONTAINERS else 'wav'}")
+    path = job.path(f"mix.{_sound_ending(job.wish)}")
     if path.suffix == ".wav":
         ixml = {"STEM": "mix", **summary(job.sheet.sounding(), job.takes)}
         _wav24(job, job.mixed.bounce.path, path, _tags(job, f"Mix of {job.edit.name}", ixml))
@@ -225,9 +259,7 @@ def _mix(job: Delivery) -> Made:
 
 
 def _video(job: Delivery, source: Path) -> Made:
-    container = job.wish.container.lower().lstrip(".")
-    ending = container if container in media.VIDEO_CONTAINERS else source.suffix.lower().lstrip(".")
-    path = job.path(f"scored.{ending if ending in media.VIDEO_CONTAINERS else 'mkv'}")
+    path = job.path(f"scored.{_video_ending(job.wish, source)}")
     sound, codec = job.mixed.bounce.path, job.wish.audio_codec
     if path.suffix in _CUT_TO_THE_SAMPLE and media.encoder_of(path, codec) == "aac":
         sound, codec = sound.with_suffix(".m4a"), media.AS_IT_IS

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The only package that touches ffmpeg and PyAV: probe, frames, sound, mux; every decode in a child with limits."""
 
+from immersivaudio.engine.media.fitting import check_fit
 from immersivaudio.engine.media.packets import encode_aac
 from immersivaudio.engine.media.probing import probe
 from immersivaudio.engine.media.process import ffmpeg_binary
@@ -27,6 +28,7 @@ __all__ = [
     "AudioStream",
     "Probe",
     "VideoStream",
+    "check_fit",
     "encode_aac",
     "encode_pictures",
     "encode_sound",

@@ -68,7 +68,7 @@ def mux(
     try:
         for extras in (True, False) if wide or out.suffix.lower() == ".mkv" else (False,):
             try:
-                run(_mux_command(source, (audio, keep), partial, encoder, extras), cancelled)
+                run(mux_command(source, (audio, keep), partial, encoder, extras), cancelled)
                 break
             except MediaError:
                 if not extras:
@@ -81,7 +81,8 @@ def mux(
         partial.unlink(missing_ok=True)
 
 
-def _mux_command(source: Probe, sounds: tuple[Path, Path | None], out: Path, encoder: str, extras: bool) -> list[str]:
+def mux_command(source: Probe, sounds: tuple[Path, Path | None], out: Path, encoder: str, extras: bool) -> list[str]:
+    """ffmpeg's command line, the output file last."""
     # With copyts the offsets are ours alone: else ffmpeg shifts a transport stream by its first *mapped* packet.
     begins = source.video[0].start_s
     if out.suffix.lower() != ".avi":  # which has no timestamps: its picture begins at once
