@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import sys
+from fractions import Fraction
+from pathlib import Path
+
 import opentimelineio as otio
 import pytest
 
-from immersivaudio.engine import dialects_out, riding
+from immersivaudio.bridge.stdio import Link
+from immersivaudio.engine import conform, dialects_out, riding
 
 
 def _timeline(*effects: otio.schema.Effect) -> otio.schema.Timeline:
@@ -61,3 +66,41 @@ def test_a_keyframe_has_the_curves_own_level_at_its_frame(rate_hz: float) -> Non
     for frame, level_db in riding.keyframes(points, rate_hz, round(2 * rate_hz)):
         at_s = frame / rate_hz
         assert level_db == pytest.approx(-10 * at_s if at_s <= 1 else -10 * (2 - at_s), abs=1e-9)
+
+
+@pytest.mark.parametrize("capabilities", [["gain-curves"], []])
+def test_a_host_that_plays_levels_gets_the_ducking_as_levels(
+    shared: Path, tmp_path: Path, capabilities: list[str]
+) -> None:
+    clip = otio.schema.Clip(
+        "talk", otio.schema.ExternalReference(str(shared / "media/video/speech-1940-office-bw.mp4"))
+    )
+    clip.source_range = otio.opentime.range_from_start_end_time(
+        otio.opentime.RationalTime(0, 30), otio.opentime.RationalTime(150, 30)
+    )
+    tracks = [otio.schema.Track(kind=kind, children=[clip.deepcopy()]) for kind in ("Video", "Audio")]
+    timeline = otio.schema.Timeline("talk", tracks=tracks)
+    link = Link(
+        [sys.executable, "-m", "immersivaudio.bridge.stdio", "--engine", "auto", "--home", str(tmp_path / "home")]
+    )
+    try:
+        link.ask("handshake", {"host": {"name": "test", "capabilities": capabilities}})
+        asked = {"timeline": timeline.to_json_string(), "params": {"original": "keep"}}
+        job = link.ask("render", asked)["job"]
+        while (event := link.next_event(120.0)) is not None and event["method"] not in ("done", "failed"):
+            pass
+        assert event is not None and event["method"] == "done", event
+        lanes = link.ask("result", {"job": job, "folder": str(tmp_path)})["lanes"]
+    finally:
+        link.close()
+    levels = {point["gain_db"] for lane in lanes for one in lane["clips"] for point in one["gain_curve"]}
+    assert (min(levels) <= -4.5) if capabilities else not levels
+
+
+def test_the_timeline_of_the_guide_is_enough() -> None:
+    guide = (Path(__file__).parents[1] / "docs/writing-an-editor-script.md").read_text()
+    written = guide.split("```json\n")[1].split("```")[0]
+    edit = conform.from_json(written)[1]
+    assert [(clip.kind, clip.source.start_s, clip.record.duration_s) for clip in edit.clips] == [
+        ("video", 2, Fraction(100, 24))
+    ]

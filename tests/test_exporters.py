@@ -122,7 +122,7 @@ def test_sources_come_back_to_the_frame(cut: tuple[otio.schema.Timeline, Edit], 
 def test_otio_keeps_the_users_tracks_to_the_byte(cut: tuple[otio.schema.Timeline, Edit], dialect: str) -> None:
     timeline, edit = cut
     before = [track.to_json_string() for track in timeline.tracks]
-    spoken = dialects_out.spoken(laid_on(timeline, edit), edit, dialect, Grumbles())
+    spoken = dialects_out.spoken(laid_on(timeline, edit), edit, dialect)
     kept = [track.to_json_string() for track in spoken.tracks][: len(before)]
     if dialect == "resolve":  # which takes no percent-encoded urls: those alone may differ
         kept = [without_urls(text) for text in kept]
@@ -139,7 +139,7 @@ def without_urls(text: str) -> str:
 
 def test_resolve_gets_plain_absolute_paths(cut: tuple[otio.schema.Timeline, Edit]) -> None:
     timeline, edit = cut
-    spoken = dialects_out.spoken(laid_on(timeline, edit), edit, "resolve", Grumbles())
+    spoken = dialects_out.spoken(laid_on(timeline, edit), edit, "resolve")
     urls = {getattr(clip.media_reference, "target_url", "") or "" for clip in spoken.find_clips()}
     assert not [url for url in urls if url.startswith("file:") or "%20" in url]
     assert spoken.name != timeline.name, "Resolve refuses, without a word, a timeline whose name is taken"
@@ -194,7 +194,7 @@ def golden(dialect: str) -> tuple[str, str]:
     laid = laid_on(timeline, edit)
     text = dialects_out.document(laid, edit, timeline, dialect, Grumbles())
     if text is None:
-        text = dialects_out.spoken(laid, edit, dialect, Grumbles()).to_json_string(indent=1)
+        text = dialects_out.spoken(laid, edit, dialect).to_json_string(indent=1)
     return f"{dialect}{DIALECTS[dialect][0]}", text.rstrip("\n") + "\n"
 
 

@@ -39,6 +39,9 @@ AUTO = "auto"
 _WANTED = ("stem", "otio", "manifest")
 _TOLD_EVERY_S = 0.25
 _PATIENCE_S = 3.0
+GAIN_CURVES = "gain-curves"
+"""What a host says in its handshake when it lays ``LaneClip.gain_curve``: ducking is then there, and in no file."""
+_WITH_CURVES = "blender"
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Companion:
 
     def __init__(self, engine: str, token: str, home: Path | None = None, ca: Path | None = None) -> None:
         self._address, self._token, self._home, self._ca = engine, token, home, ca
+        self._lays_curves = False
         self._connecting = threading.Lock()
         self._client: Client | None = None
         self._own: OwnEngine | None = None
@@ -80,6 +84,7 @@ class Companion:
         """``host`` (name, version, capabilities) in; what the engine is and can do out."""
         host = params.get("host", {})
         said = (str(host.get("name", "")), str(host.get("version", "")), _words(host))
+        self._lays_curves = GAIN_CURVES in said[2]
         if self._address == AUTO:
             return _json(self._connected().handshake(*said))
         # A person waits: of an engine that is not there they soon hear so.
@@ -202,6 +207,8 @@ class Companion:
             _parsed(params["delivery"], spec.delivery)
         if goal == job_pb2.GOAL_DELIVER:
             spec.delivery.outputs[:] = ["stems", "otio"]
+            if self._lays_curves and not spec.delivery.dialect:
+                spec.delivery.dialect = _WITH_CURVES
         _name_example(spec)
         return spec
 

@@ -279,7 +279,7 @@ def _timelines(
     grumbles = Grumbles()
     laid = otio_out.add_lanes(job.timeline, job.edit, job.sheet, job.takes, job.mixed, files)
     otio_out.add_takes(laid, job.edit, takes, references=job.wish.dialect == GENERIC)
-    spoken = dialects_out.spoken(laid, job.edit, job.wish.dialect, grumbles)
+    spoken = dialects_out.spoken(laid, job.edit, job.wish.dialect)
     yield _text(job, "otio", "otio", otio.adapters.write_to_string(spoken, "otio_json"))
     document = dialects_out.document(laid, job.edit, job.timeline, job.wish.dialect, grumbles)
     if document is not None:

@@ -26,7 +26,7 @@ _DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {"premiere": xmeml.write
 _LEAST_DB, _MOST_DB = -100.0, 30.0
 
 
-def spoken(laid: otio.schema.Timeline, edit: Edit, dialect: str, grumbles: Grumbles) -> otio.schema.Timeline:
+def spoken(laid: otio.schema.Timeline, edit: Edit, dialect: str) -> otio.schema.Timeline:
     """``laid`` as OpenTimelineIO in the terms of ``dialect`` (a name out of ``request.DIALECTS``)."""
     if dialect not in ("resolve", "blender"):
         return laid
@@ -35,11 +35,6 @@ def spoken(laid: otio.schema.Timeline, edit: Edit, dialect: str, grumbles: Grumb
         result.name = f"{laid.name} scored"
         result.metadata.setdefault("Resolve_OTIO", {"Resolve OTIO Meta Version": "1.0"})
         _plain_paths(result, edit)
-    elif any(effect.effect_name == GAIN for clip in laid.find_clips() for effect in clip.effects):
-        grumbles.add(
-            "The ducking is in the clips' volume: an importer that reads no volume keyframes plays the lanes without it; "
-            "--for generic has it in the sound."
-        )
     return result
 
 
