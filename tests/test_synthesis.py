@@ -377,3 +377,11 @@ def test_memory_is_flat_in_length() -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+def test_the_page_to_listen_by_shows_every_sound() -> None:
+    docs = Path(__file__).parents[1] / "docs"
+    page = (docs / "listening.md").read_text()
+    for sound in (*SUSTAINED, *STRUCK, *MOVING):
+        assert f"**{sound}**" in page
+        assert (docs / "pictures" / "sounds" / f"{sound}.png").is_file(), "python bench/listening.py draws it"
