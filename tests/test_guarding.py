@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from immersivaudio.engine import conform, guarding, media, plugins, records, watching
+from immersivaudio.engine import conform, guarding, media, model_list, plugins, records, watching
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span
 from immersivaudio.engine.errors import EngineError
 from immersivaudio.engine.watchers import Frame, PictureWatcher, SoundWatcher
@@ -264,3 +265,12 @@ def test_what_runs_backwards_comes_from_where_it_went() -> None:
     assert (row.values["from_x"], row.values["to_x"], row.values["closest_s"]) == (0.9, 0.1, 3.0)
     assert (row.values["from_size"], row.values["to_size"], row.values["size"]) == (0.04, 0.01, 0.05)
     assert row.values["path"] == "0.00:0.900,0.500,0.0400 0.75:0.300,0.500,0.0200 1.00:0.100,0.500,0.0100"
+
+
+@pytest.mark.parametrize(("deed", "said"), [(ABORTS, "crashed"), ("pass", "")])
+def test_listing_models_runs_no_foreign_code_in_this_process(deed: str, said: str, install: Install) -> None:
+    install(deed, "import")
+    (row,) = [row for row in model_list.answer("models") if row["id"] == "odd"]
+    assert row["installed"] is (not said)
+    assert said in row["hint"]
+    assert "odd_watcher" not in sys.modules

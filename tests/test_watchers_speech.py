@@ -178,6 +178,7 @@ def test_real_speech_is_heard_behind_its_guard_and_its_text_is_kept_only_when_as
     assert all("text" in row.values for row in again if row.label == "spoken")
 
 
+@pytest.mark.slow
 @needs_speech
 def test_a_voice_has_a_tone(named: Named, tmp_path: Path) -> None:
     named("emotion", emotion=lambda folder: store.write_manifest(tiny.voice_classifier(folder, FEELINGS)))

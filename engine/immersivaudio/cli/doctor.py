@@ -133,13 +133,19 @@ def _kept() -> Row:
 
 
 def _plugins(kind: str) -> Iterator[Row]:
-    from immersivaudio.engine import plugins
+    from immersivaudio.engine import guarding, plugins
 
     for name in plugins.names(kind):
         try:
-            lack = plugins.create(kind, name).available()
+            # A watcher of another package may do anything: it is asked in a process of its own.
+            foreign = kind == "watchers" and not plugins.own(kind, name)
+            lack = (guarding.create(name) if foreign else plugins.create(kind, name)).available()
         except Exception as error:
-            yield "absent", f"{kind[:-1]} {name}", f"it could not be loaded: {type(error).__name__}"
+            yield (
+                "absent",
+                f"{kind[:-1]} {name}",
+                f"it could not be loaded: {getattr(error, 'message', type(error).__name__)}",
+            )
             continue
         yield ("absent", f"{kind[:-1]} {name}", lack) if lack else ("ok", f"{kind[:-1]} {name}", "")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from immersivaudio.engine import plugins
+from immersivaudio.engine import guarding, plugins
 from immersivaudio.engine.errors import EngineError, NotFoundError, UnavailableError
 
 _KINDS = {"performers": "performer", "watchers": "watcher"}
@@ -48,7 +48,9 @@ def _move(plugin: Any, do: str, model_id: str) -> None:
 
 @functools.cache
 def _held(kind: str, name: str) -> Any:
-    return plugins.create(kind, name)
+    # A watcher of another package may do anything: it is asked in a process of its own.
+    foreign = kind == "watchers" and not plugins.own(kind, name)
+    return guarding.create(name) if foreign else plugins.create(kind, name)
 
 
 def _described(kind: str, name: str) -> dict[str, Any]:

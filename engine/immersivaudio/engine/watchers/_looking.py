@@ -57,12 +57,6 @@ class Resting(abc.ABC):
             self.prepare(loaded)
             self._loaded = loaded
 
-    load = setup
-
-    def unload(self) -> None:
-        """Let go of the model; the next clip loads it again."""
-        self._loaded = None
-
     @abc.abstractmethod
     def prepare(self, loaded: Loaded) -> None:
         """Make what is the same whatever is seen."""

@@ -67,12 +67,6 @@ class Emotion:
             )
         self._loaded = loaded
 
-    load = setup
-
-    def unload(self) -> None:
-        """Let go of the classifier; the next sound loads it again."""
-        self._loaded = None
-
     def listen(self, edit: Edit, blocks: Iterable[Samples]) -> Sequence[Sighting]:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
         if not edit.sound_clips():

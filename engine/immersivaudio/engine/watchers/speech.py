@@ -69,12 +69,6 @@ class Speech:
             self._ear = _Ear(_SPEECH.load())
             self._reader = _Reader(_SENTIMENT.load()) if store.wish("sentiment") else None
 
-    load = setup
-
-    def unload(self) -> None:
-        """Let go of the models; the next sound loads them again."""
-        self._ear = self._reader = None
-
     def listen(self, edit: Edit, blocks: Iterable[Samples]) -> Sequence[Sighting]:
         """See :class:`immersivaudio.engine.watchers.SoundWatcher`."""
         if not edit.sound_clips():
@@ -141,7 +135,9 @@ class _Ear:
     def _most(self) -> int:
         """Half of what the decoder can hold, as with Whisper's own limits."""
         config = self.loaded.model.config
-        longest: int = getattr(config, "max_target_positions", None) or getattr(config, "max_position_embeddings", 0) or 448
+        longest: int = (
+            getattr(config, "max_target_positions", None) or getattr(config, "max_position_embeddings", 0) or 448
+        )
         return min(_MOST_TOKENS, longest // 2)
 
     def _language(self, given: dict[str, Any]) -> str:
