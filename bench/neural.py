@@ -1,114 +1,212 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Our AudioLDM 2 performer against diffusers' plain pipeline: same random weights, seed, precision, device, solver.
+"""Our neural performers against diffusers' plain pipelines called one request at a time: same random weights, seeds, steps,
+precision, device and solver, in one run.
 
-``python bench/neural.py [--seconds 5] [--rounds 7] [--width 64]`` with the [models] extra. One request at a time
-(N = 1), each with a prompt of its own, the two taking turns so that both meet the same machine. ``ratio`` is plain
-time over ours, median of the rounds: 1 is alike, above 1 we are faster. *model* is what both do (prompt to 16 kHz
-mono); *take* is ours whole, with 48 kHz stereo, level and blocks, still over the plain pipeline's 16 kHz mono.
-CPU seconds stand beside the wall's: they say the same on a machine that others use too.
+``python bench/neural.py [--model audioldm2] [--requests 1 4 8 16] [--full-size] [--rounds 3]`` with the [models] extra. All N
+requests (2 to 10 s of sound, drawn once) come at the same moment; a latency is the time from then to a request's own end.
+``ratio`` is plain time over ours: above 1 we are faster. Stable Audio Open's plain pipeline denoises 47.55 s whatever is
+asked. CPU seconds stand beside the wall's: they say the same on a machine that others use too. *cancel* is the time from a
+cancel until the request is gone and the next may step; the plain pipeline's is that of a whole request. ``--full-size``: the
+published sizes at random weights, on a CUDA GPU (speed does not depend on the values).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-STEPS = 20
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests"), str(Path(__file__).parent)]
+STEPS = {"audioldm2": 20, "stable_audio": 20, "stable_audio_3": 8}
 
 
-def plain_pipeline(folder: Path) -> Any:
-    from diffusers import AudioLDM2Pipeline, DPMSolverMultistepScheduler
-    from transformers import GPT2LMHeadModel
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request."""
 
-    language = GPT2LMHeadModel.from_pretrained(folder, subfolder="language_model")
-    pipe = AudioLDM2Pipeline.from_pretrained(folder, language_model=language)
-    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    prompt: str
+    seconds: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one way took for N requests: latencies and the whole, wall seconds, and CPU seconds."""
+
+    latencies: tuple[float, ...]
+    wall_s: float
+    cpu_s: float
+
+
+def jobs(count: int) -> list[Job]:
+    random = np.random.default_rng(count)
+    return [Job(f"sound number {index}", round(float(random.uniform(2, 10)), 2), index) for index in range(count)]
+
+
+def plain_pipeline(name: str, folder: Path, device: Any) -> Any:
+    import torch
+    from test_latent_performers import plain
+
+    if name == "audioldm2":
+        from immersivaudio.engine.models import store, weights
+        from immersivaudio.engine.performers import audioldm2
+
+        pipe = audioldm2._load(store.Place(folder, weights.described(folder, name)))
+    else:
+        pipe = plain(name, folder)
     pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return pipe.to(device.name, getattr(torch, device.dtype))
 
 
-def plain_run(pipe: Any, prompt: str, seconds: float, seed: int) -> np.ndarray:
+def plain_job(name: str, pipe: Any, job: Job) -> Any:
     import torch
 
-    generator = torch.Generator().manual_seed(seed)
-    told = {"prompt": prompt, "negative_prompt": "speech, music", "num_inference_steps": STEPS}
-    return np.asarray(pipe(**told, audio_length_in_s=seconds, generator=generator).audios[0])
+    generator = torch.Generator().manual_seed(job.seed)
+    told = {"num_inference_steps": STEPS[name], "generator": generator}
+    negative = "speech, music"
+    if name == "audioldm2":
+        return pipe(
+            job.prompt, audio_length_in_s=job.seconds, negative_prompt=negative, guidance_scale=3.5, **told
+        ).audios
+    if name == "stable_audio":
+        return pipe(job.prompt, job.seconds, negative_prompt=negative, guidance_scale=7.0, **told).audios
+    return pipe(job.prompt, job.seconds, **told).audios
 
 
-def our_brief(prompt: str, seconds: float, seed: int) -> Any:
+def our_job(performer: Any, model: Any, job: Job, cancelled: Callable[[], bool] = lambda: False, steps: int = 0) -> Any:
     from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
     from immersivaudio.engine.performers import Brief
 
-    length = Fraction(seconds).limit_denominator(1000)
-    params = {"steps": float(STEPS), "negative_prompt": "speech, music"}
-    cue = Cue("c", Stem.AMBIENCE, Span(Fraction(0), length), "crowd", prompt, params=params, seed=seed)
-    return Brief(cue, samples_at(length))
+    length = Fraction(job.seconds).limit_denominator(1000)
+    params = {"steps": float(steps or STEPS[performer.name]), "negative_prompt": "speech, music"}
+    cue = Cue("c", Stem.AMBIENCE, Span(Fraction(0), length), "crowd", job.prompt, params=params, seed=job.seed)
+    return performer.generate(model, Brief(cue, samples_at(length), cancelled))
 
 
-def timed(work: Callable[[], Any]) -> tuple[tuple[float, float], Any]:
-    """((wall, CPU) seconds, result)."""
-    start = time.perf_counter(), time.process_time()
-    result = work()
-    return (time.perf_counter() - start[0], time.process_time() - start[1]), result
+def one_by_one(work: Callable[[Job], Any], asked: list[Job]) -> Load:
+    start, cpu = time.perf_counter(), time.process_time()
+    ends = []
+    for job in asked:
+        work(job)
+        ends.append(time.perf_counter() - start)
+    return Load(tuple(ends), ends[-1], time.process_time() - cpu)
 
 
-def measure(folder: Path, seconds: float, rounds: int) -> None:
+def together(work: Callable[[Job], Any], asked: list[Job]) -> Load:
+    start, cpu = time.perf_counter(), time.process_time()
+
+    def timed(job: Job) -> float:
+        work(job)
+        return time.perf_counter() - start
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        ends = list(pool.map(timed, asked))
+    return Load(tuple(ends), max(ends), time.process_time() - cpu)
+
+
+def cancel_to_free(performer: Any, model: Any) -> float:
+    """Seconds from a cancel in the middle of a long request until it is gone."""
+    from immersivaudio.engine.errors import CancelledError
+
+    stop, begun = threading.Event(), model.batcher.passes
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(our_job, performer, model, Job("a long one", 10.0, 1), stop.is_set, 200)
+        while model.batcher.passes < begun + 3 and not long.done():
+            time.sleep(0.001)
+        asked = time.perf_counter()
+        stop.set()
+        try:
+            long.result()
+        except CancelledError:
+            return time.perf_counter() - asked
+    raise AssertionError("the request ended before it could be cancelled")
+
+
+def measure(name: str, folder: Path, counts: list[int], rounds: int) -> None:
     from immersivaudio.engine import plugins
     from immersivaudio.engine.models import devices
 
-    os.environ["IMMERSIVAUDIO_AUDIOLDM2"], os.environ["IMMERSIVAUDIO_DEVICE"] = str(folder), "cpu"
-    ours = plugins.create("performers", "audioldm2")
-    ours.setup()
+    os.environ[f"IMMERSIVAUDIO_{name.upper()}"] = str(folder)
+    performer = plugins.create("performers", name)
+    performer.setup()
+    device = devices.choose()
+    model = performer._holding.model(name)
     with devices.quiet():
-        plain = plain_pipeline(folder)
-    turns = [one_turn(ours, plain, seconds, turn) for turn in range(rounds + 1)]
-    report(turns[1:], seconds)
+        pipe = plain_pipeline(name, folder, device)
+    size = sum(
+        part.numel() for part in (model.pipe.unet if name == "audioldm2" else model.pipe.transformer).parameters()
+    )
+    print(
+        f"\n{name}: denoiser of {size / 1e6:.2f} M random weights, {STEPS[name]} steps, {device.dtype}, {device.name}"
+    )
+    print(
+        f"{'N':>3} {'':8} {'jobs/min':>9} {'p50 s':>8} {'p95 s':>8} {'CPU s':>8} {'ratio jobs/min':>15} {'p95':>6} {'CPU':>6}"
+    )
+    for count in counts:
+        _compare(lambda job: plain_job(name, pipe, job), lambda job: our_job(performer, model, job), count, rounds)
+    whole = one_by_one(lambda job: plain_job(name, pipe, job), [Job("one", 10.0, 1)]).wall_s
+    freed = sorted(cancel_to_free(performer, model) for _ in range(max(3, rounds)))
+    print(
+        f"cancel: ours {freed[len(freed) // 2] * 1000:.0f} ms (median), {freed[-1] * 1000:.0f} ms (worst); plain {whole * 1000:.0f} ms"
+    )
+    performer.unload()
 
 
-def one_turn(ours: Any, plain: Any, seconds: float, turn: int) -> dict[str, tuple[float, float]]:
-    bells, dogs = f"bells number {turn}", f"dogs number {turn}"
-    plain_s, expected = timed(lambda: plain_run(plain, bells, seconds, turn))
-    model_s, (mono, _) = timed(lambda: ours._sound(our_brief(bells, seconds, turn)))
-    take_s, _ = timed(lambda: list(ours.perform(our_brief(dogs, seconds, turn))))
-    assert np.allclose(mono, expected, atol=1e-5 * np.abs(expected).max()), "the two do not give the same sound"
-    return {"plain": plain_s, "model": model_s, "take": take_s}
+def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], count: int, rounds: int) -> None:
+    asked = jobs(count)
+    turns = [(one_by_one(plain, asked), together(ours, asked)) for _ in range(rounds + 1)][1:]
+    best = [min((turn[side] for turn in turns), key=lambda load: load.cpu_s) for side in (0, 1)]
+    for label, load in zip(("plain", "ours"), best, strict=True):
+        p50, p95 = np.quantile(load.latencies, [0.5, 0.95])
+        line = f"{count:3} {label:8} {60 * count / load.wall_s:9.1f} {p50:8.3f} {p95:8.3f} {load.cpu_s:8.2f}"
+        if label == "ours":
+            before = np.quantile(best[0].latencies, 0.95)
+            line += f" {best[0].wall_s / load.wall_s:15.2f} {before / p95:6.2f} {best[0].cpu_s / load.cpu_s:6.2f}"
+        print(line, flush=True)
 
 
-def report(turns: list[dict[str, tuple[float, float]]], seconds: float) -> None:
-    print(f"AudioLDM 2, random weights, {seconds:g} s of sound, {STEPS} steps, float32, CPU, N = 1")
-    for name in ("plain", "model", "take"):
-        wall, work = (statistics.median(turn[name][clock] for turn in turns) for clock in (0, 1))
-        ratios = [statistics.median(turn["plain"][c] / turn[name][c] for turn in turns) for c in (0, 1)]
-        print(f"{name:6} wall {wall:6.3f} s, ratio {ratios[0]:4.2f}   CPU {work:6.3f} s, ratio {ratios[1]:4.2f}")
-    print("aim: model at least 0.98")
+def checkpoint(name: str, folder: Path, full_size: bool, width: int) -> Path:
+    if full_size:
+        return import_module("_full_size").save(name, folder)
+    return import_module(f"tiny_{name}").save(folder, width=width)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.12, help="length of a request; a multiple of 1.28")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--width", type=int, default=64, help="channels of the U-Net's first block")
+    parser.add_argument("--model", choices=STEPS, action="append", help="all of them when none is named")
+    parser.add_argument("--requests", type=int, nargs="+", default=[1, 4, 8, 16])
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--width", type=int, default=32, help="of the small denoisers")
+    parser.add_argument("--full-size", action="store_true", help="the published sizes; needs a CUDA GPU")
     options = parser.parse_args()
-    warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
-    import tiny_audioldm2
+    warnings.filterwarnings("ignore")
     import torch
 
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        tiny_audioldm2.save(Path(folder), width=options.width)
-        measure(Path(folder), options.seconds, options.rounds)
+    if options.full_size and not torch.cuda.is_available():
+        parser.error("--full-size needs a CUDA GPU, and there is none here")
+    if not options.full_size:
+        os.environ["IMMERSIVAUDIO_DEVICE"] = "cpu"
+        torch.set_num_threads(1)
+    for name in options.model or STEPS:
+        with tempfile.TemporaryDirectory() as folder:
+            place = checkpoint(name, Path(folder), options.full_size, options.width)
+            measure(name, place, options.requests, options.rounds)
+    print(
+        "\naims: N=1 at least 0.98; N=8 at least 2.5 times the jobs a minute, where one request does not fill the device"
+    )
 
 
 if __name__ == "__main__":

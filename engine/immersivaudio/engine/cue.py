@@ -306,6 +306,8 @@ PINS = (
 )  # fmt: skip
 # Those that only lead to a choice: what was chosen says it all, so they are no part of a take's key.
 HINTS = ("library", "library_seed")
+# Those that steer performers with models, whatever the sound (docs/models.md).
+STEERING = ("steps", "guidance", "guide", "negative_prompt", "whole_window", "top_k")
 
 
 def content_key(*parts: object) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from immersivaudio.engine.cue import (
     PINS,
+    STEERING,
     Cue,
     CueSheet,
     Example,
@@ -283,7 +284,7 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
         return {}
     if not sound.knobs and rows["params"].value == {}:
         return {}
-    words = (SPACE, *PINS, *WORDED) if sound.space else (*PINS, *WORDED)
+    words = (*((SPACE,) if sound.space else ()), *PINS, *STEERING, *WORDED)
     places = rows["params"].row((*sound.knobs, *words))
     return {key: _word(place) if key in words else _knob(place, sound.knobs[key]) for key, place in places.items()}
 
