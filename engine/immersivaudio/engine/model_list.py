@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from immersivaudio.engine import guarding, plugins
+from immersivaudio.engine import plugins
 from immersivaudio.engine.errors import EngineError, NotFoundError, UnavailableError
 
 _KINDS = {"performers": "performer", "watchers": "watcher"}
@@ -48,9 +48,13 @@ def _move(plugin: Any, do: str, model_id: str) -> None:
 
 @functools.cache
 def _held(kind: str, name: str) -> Any:
-    # A watcher of another package may do anything: it is asked in a process of its own.
-    foreign = kind == "watchers" and not plugins.own(kind, name)
-    return guarding.create(name) if foreign else plugins.create(kind, name)
+    if kind != "watchers" or plugins.own(kind, name):
+        return plugins.create(kind, name)
+    # A watcher of another package may do anything: it is asked in a process of its own. Imported here, because the server
+    # lists models too and needs no numpy.
+    from immersivaudio.engine import guarding
+
+    return guarding.create(name)
 
 
 def _described(kind: str, name: str) -> dict[str, Any]:
