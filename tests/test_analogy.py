@@ -21,7 +21,7 @@ import pytest
 from conftest import CONTACTS_S
 from scipy import signal
 
-from immersivaudio.engine import effects, gate, performing, pipeline, sheets, wire, wire_checks
+from immersivaudio.engine import alternatives, effects, gate, performing, pipeline, sheets, wire, wire_checks
 from immersivaudio.engine.bwf import WavWriter
 from immersivaudio.engine.cue import Cue, CueSheet, Example, Span, Stem, samples_at
 from immersivaudio.engine.errors import (
@@ -38,6 +38,7 @@ from immersivaudio.engine.examples.quilting import cloth_of, quilted
 from immersivaudio.engine.examples.variation import change_of, varied
 from immersivaudio.engine.keeping import touched
 from immersivaudio.engine.performers import Brief
+from immersivaudio.engine.performers.analogy import chosen as events_chosen
 from immersivaudio.engine.performers.analogy import create
 from immersivaudio.engine.request import DeliveryWish, Goal, Outcome, ScoreRequest, Workspace
 from immersivaudio.engine.synthesis.frame import stream
@@ -351,6 +352,18 @@ def test_a_picture_without_sound_is_refused(ball: Path) -> None:
 def test_a_texture_has_no_blows_to_give(drizzle: Example) -> None:
     with pytest.raises(ResultError, match="begins and dies away"):
         performed(struck(drizzle, SYNC))
+
+
+def test_further_takes_take_other_events(blows: Example, tmp_path: Path) -> None:
+    cue = struck(replace(blows, events=(1,)), (Fraction(1),))
+    run = performing.Run(performing.Performers.load(["analogy"]), tmp_path, "commercial", never)
+    first, _, _ = performing.one(cue, run)
+    takes, _ = alternatives.perform([cue], {cue.id: first}, alternatives.Wish(4), run, lambda *_: None)
+    assert len(takes[cue.id]) == 4
+    assert [take.pins.get("example_events") for take in takes[cue.id]] == ["1", None, None, None]
+    heard = study(blows, never)
+    chosen = {events_chosen(heard, replace(cue, example=blows, seed=seed), 1)[0] for seed in range(20)}
+    assert len(chosen) >= 2
 
 
 def test_bytes_and_events_are_in_the_takes_key(blows: Example) -> None:

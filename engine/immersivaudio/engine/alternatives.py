@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from immersivaudio.engine import performing
-from immersivaudio.engine.cue import Cue, Take
+from immersivaudio.engine.cue import Cue, Example, Take
 from immersivaudio.engine.errors import CancelledError
 from immersivaudio.engine.sounds import stable_seed
 
@@ -71,7 +71,8 @@ def _different(cue: Cue, number: int, count: int, heard: set[str], run: performi
     for performer, seed in (*seeds, *((name, seeds[0][1]) for name in others)):
         if run.cancelled():
             raise CancelledError("Cancelled.")
-        other = replace(cue, seed=seed, performer=performer, params={**cue.params, "library_seed": float(seed)})
+        params = {**cue.params, "library_seed": float(seed)}
+        other = replace(cue, seed=seed, performer=performer, params=params, example=_any_event(cue.example))
         take, _, _ = performing.one(other, run)
         if _digest(take) not in heard:
             return take
@@ -81,3 +82,8 @@ def _different(cue: Cue, number: int, count: int, heard: set[str], run: performi
 def _digest(take: Take) -> str:
     with Path(take.path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _any_event(example: Example | None) -> Example | None:
+    """``example`` with its events to be chosen anew, by the take's seed."""
+    return replace(example, events=()) if example is not None else None

@@ -18,7 +18,7 @@ _BRIGHT: Mapping[str, float] = {
     "impact.metal": 1.0, "impact.glass": 0.9, "impact.stone": 0.6, "impact.wood": 0.45, "impact.soft": 0.0,
     "footstep.hard": 0.5, "footstep.gravel": 0.8, "footstep.grass": 0.2,
 }  # fmt: skip
-_MATERIAL, _SIZE, _ODD, _CUT_OFF, _CHANCE = 0.3, 0.2, 0.25, 0.2, 0.1
+_MATERIAL, _SIZE, _ODD, _CUT_OFF, _CHANCE = 0.3, 0.15, 0.15, 0.2, 0.25
 _TELLING = 0.3
 _RECENT = (0.35, 0.15)
 
