@@ -222,7 +222,8 @@ class TestStruck:
             20 * np.log10(np.max(np.abs(perform(name, 2.0, sync=(Fraction(1, 1),), strength=s, **_near(name)))))
             for s in (0.0, 0.5, 1.0)
         ]
-        assert abs(peaks[2] + 12.0) < 0.3
+        # What the place gives back may add to the loudest moment or take from it.
+        assert abs(peaks[2] + 12.0) < 1.0
         assert peaks[0] < peaks[1] - 3 < peaks[2] - 6
 
     def test_every_blow_is_another(self, name: str) -> None:

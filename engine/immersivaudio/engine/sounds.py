@@ -50,7 +50,7 @@ class Sound:
 SPACE = "space"
 SPACES: dict[str, str] = {
     "open": "out in the open",
-    "forest": "in a wood",
+    "forest": "in a wood or park",
     "street": "between houses",
     "room": "in a room",
     "hall": "in a hall",
@@ -155,14 +155,14 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("impact.plastic", "blow on plastic", "PLASImpt", _F, _K, -2.0, _BLOW, "room"),
     Sound("footstep.hard", "steps on a hard floor", "FEETHmn", _F, _K, -4.0, _STEP, "hall"),
     Sound("footstep.wood", "steps on a wooden floor", "FEETHmn", _F, _K, -4.0, _STEP, "hall"),
-    Sound("footstep.carpet", "steps on carpet", "FEETHmn", _F, _K, -9.0, _STEP, "room"),
+    Sound("footstep.carpet", "steps on carpet", "FEETHmn", _F, _K, -9.0, _STEP, "hall"),
     Sound("footstep.gravel", "steps on gravel", "FEETHmn", _F, _K, -4.0, _STEP, "open"),
     Sound("footstep.grass", "steps on grass", "FEETHmn", _F, _K, -6.0, _STEP, "open"),
     Sound("footstep.leaves", "steps in dry leaves", "FEETHmn", _F, _K, -5.0, _STEP, "open"),
     Sound("footstep.snow", "steps in snow", "FEETHmn", _F, _K, -6.0, _STEP, "open"),
     Sound("footstep.sand", "steps in sand", "FEETHmn", _F, _K, -8.0, _STEP, "open"),
-    Sound("chop", "axe or knife into wood", "WOODImpt", _F, _K, 0.0, _EVENT, "open"),
-    Sound("kick", "ball kicked or bounced", "SPRTMisc", _F, _K, -2.0, _EVENT, "open"),
+    Sound("chop", "axe or knife into wood", "WOODImpt", _F, _K, 0.0, _EVENT, "forest"),
+    Sound("kick", "ball kicked or bounced", "SPRTMisc", _F, _K, -2.0, _EVENT, "forest"),
     Sound("door", "door that shuts", "DOORWood", _F, _K, 0.0, _EVENT, "room"),
     Sound("keys", "bunch of keys", "OBJKey", _F, _K, -8.0, _EVENT, "open"),
     Sound(

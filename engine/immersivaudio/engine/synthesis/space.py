@@ -26,29 +26,31 @@ class Space:
 
     ``metres`` length, width and height (of a street or tunnel: along, across, up). ``reverb_s``: 60 dB of decay below
     250 Hz, round 600 Hz, round 3 kHz and above 6 kHz. ``walls``: how much of a wave each pair of walls (ends, sides,
-    floor and ceiling) gives back. ``late``: energy of the diffuse tail against that of a closed room of these measures.
+    floor and ceiling) gives back. ``late``: energy of the diffuse tail against that of a closed room of these measures. ``ground``: what comes back from right beside a
+    thing that stands on it, however far the listener is.
     """
 
     metres: tuple[float, float, float]
     reverb_s: tuple[float, float, float, float]
     walls: tuple[float, float, tuple[float, float]]
     late: float = 1.0
+    ground: float = 0.0
 
     def share(self, distance: float) -> float:
         """The space's energy against the direct sound's for a source at ``distance`` (0 to 1), heard as a boom's
         hypercardioid hears: ``(r / r_c)^2 / 4`` with the critical distance ``r_c = 0.057 sqrt(V / T)`` (Kuttruff, Room
         Acoustics)."""
         critical_m = 0.057 * float(np.sqrt(np.prod(self.metres) / self.reverb_s[1]))
-        return min(9.0, self.late * (glide(0.2, 0.8 * max(self.metres), distance) / critical_m) ** 2 / 4)
+        return min(9.0, self.ground + self.late * (glide(0.2, 0.8 * max(self.metres), distance) / critical_m) ** 2 / 4)
 
 
 # Decays and absorption in the range of surveys of everyday spaces (Traer and McDermott 2016); outdoors nothing comes
 # from above, and what comes back is the ground, the facades, the trunks.
 SPACES: Mapping[str, Space] = MappingProxyType(
     {
-        "open": Space((40.0, 40.0, 20.0), (0.3, 0.4, 0.3, 0.2), (0.0, 0.0, (0.5, 0.0)), 0.03),
+        "open": Space((40.0, 40.0, 20.0), (0.3, 0.4, 0.3, 0.2), (0.0, 0.0, (0.5, 0.0)), 0.03, 0.025),
         "forest": Space((30.0, 24.0, 12.0), (0.7, 1.0, 0.9, 0.5), (0.0, 0.0, (0.25, 0.0)), 0.06),
-        "street": Space((60.0, 14.0, 16.0), (1.1, 1.3, 1.0, 0.5), (0.0, 0.75, (0.8, 0.0)), 0.25),
+        "street": Space((60.0, 14.0, 16.0), (1.1, 1.3, 1.0, 0.5), (0.0, 0.75, (0.8, 0.0)), 0.25, 0.03),
         "room": Space((5.2, 4.1, 2.6), (0.5, 0.42, 0.38, 0.3), (0.7, 0.7, (0.6, 0.75))),
         "hall": Space((26.0, 17.0, 9.0), (2.2, 1.9, 1.5, 0.8), (0.8, 0.8, (0.75, 0.8))),
         "tunnel": Space((60.0, 6.5, 4.6), (2.4, 2.8, 1.9, 0.8), (0.0, 0.93, (0.9, 0.93))),
