@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cache
@@ -28,6 +29,7 @@ import conftest
 
 SHARED = Path(__file__).parents[2] / "shared"
 VIDEO = SHARED / "media" / "video"
+LONG = Span(Fraction(0), Fraction(3600))
 needs_shared = pytest.mark.skipif(not VIDEO.is_dir(), reason="the shared test media are not beside the repository")
 
 
@@ -234,6 +236,23 @@ def test_a_picture_that_stands_still_is_still_whatever_its_size() -> None:
         picture = random.integers(0, 256, (size[1], size[0], 3), np.uint8)
         found = watch("motion", (Frame(Fraction(i, 25), picture) for i in range(50)), Fraction(2))
         assert sum(s.span.duration_s for s in found if s.label == "still") > 1.5
+
+
+@pytest.mark.parametrize("name", ["motion", "shots", "place"])
+def test_memory_grows_by_less_than_a_megabyte_a_minute(name: str) -> None:
+    drawn = list(_pictures.film(_pictures.ball(), _pictures.Shot(Fraction(25), shake=2, noise=4)))
+    session = plugins.create("watchers", name).open(Clip("c1", "drawn", "video", 0, None, LONG, LONG))
+    held: list[int] = []
+    tracemalloc.start()
+    try:
+        for turn in range(6):
+            for index, frame in enumerate(drawn):
+                session.see(Frame(Fraction(turn * len(drawn) + index, 25), frame.rgb))
+            held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    minutes = Fraction(4 * len(drawn), 25 * 60)
+    assert (held[5] - held[1]) / minutes < 1024 * 1024
 
 
 def test_impacts_say_what_spotting_needs() -> None:

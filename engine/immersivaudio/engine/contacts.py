@@ -205,7 +205,7 @@ def _walks_on(track: Sequence[_Hit]) -> bool:
         return False
     gaps = [float(after.at_s - before.at_s) for before, after in itertools.pairwise(track)]
     middle = statistics.median(gaps)
-    even = statistics.median(abs(gap - middle) for gap in gaps) < 0.25 * middle
+    even = sum(abs(gap - middle) < 0.25 * middle for gap in gaps) >= 0.75 * len(gaps)
     boxes = [hit.sighting.box for hit in track if hit.sighting.box is not None]
     goes = len(boxes) == len(track) and abs(_middle(boxes[-1]) - _middle(boxes[0])) > 0.08
     carried = track[0].scene.look.camera.get("travel", 0.0) > 0.5

@@ -28,6 +28,7 @@ _GRAIN = 0.0012  # the place of a silhouette is known to a quarter of a pixel
 _BENDS_FROM = 5
 _NEAR_S = 1 / 3
 _SHAKEN, _SHAKEN_MOST, _SPECK, _RARE = 8.0, 3.0, 0.0025, 0.5
+_SWELL, _SWELLS = 1.5, 0.3
 _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
 # A logistic regression over drawn scenes alone; with less belief in "down" than they teach.
 _WEIGHTS = (0.30, 0.44, 1.60, 0.44, -0.47, 5.26, 1.15, -2.31, -0.60, -2.30)
@@ -41,7 +42,8 @@ class Kink:
     ``points`` the lesser number of pictures that tell of one side, ``off`` how far the parts pass each other by,
     ``bend`` the greater acceleration of the two parts (widths/s^2), ``rest`` how far pictures lie off them on average,
     ``unrest`` how much its other kinks within a third of a second change its speed, as a share of this one, ``shaken``
-    how fast the camera goes around there, widths a second."""
+    how fast the camera goes around there, widths a second, ``swell`` by how much its silhouette grows or shrinks there
+    (log of its area)."""
 
     time_s: float
     x: float
@@ -56,6 +58,7 @@ class Kink:
     rest: float
     shaken: float
     unrest: float = 0.0
+    swell: float = 0.0
 
     @property
     def jump(self) -> float:
@@ -237,7 +240,15 @@ def _kink(mover: Mover, one: Part, other: Part) -> Kink:
         2.0 * max(float(np.hypot(*part.way[2])) for part in (one, other)),
         _rest(mover, one, other),
         _shaken(mover, one.last),
+        swell=_swell(mover.area, one.last),
     )
+
+
+def _swell(area: Values, at: int) -> float:
+    """How much larger or smaller a silhouette is after a point than up to it: what merges with another, or is half
+    hidden, jumps without being struck."""
+    before, after = area[max(0, at - 2) : at + 1], area[at + 1 : at + 4]
+    return float(abs(np.log(np.median(after) / np.median(before))))
 
 
 def _shaken(mover: Mover, at: int) -> float:
@@ -269,9 +280,10 @@ def features(kink: Kink) -> tuple[float, ...]:
 
 
 def odds(kink: Kink) -> float:
-    """Log odds that a kink is a contact; a shaken camera and specks make kinks out of nothing."""
+    """Log odds that a kink is a contact; a shaken camera, specks, and silhouettes that merge make kinks out of nothing."""
     *weights, bias = _WEIGHTS
     doubt = min(_SHAKEN_MOST, _SHAKEN * kink.shaken) + 2.0 * max(0.0, float(np.log(_SPECK / kink.area)))
+    doubt += _SWELL * min(1.5, max(0.0, kink.swell - _SWELLS))
     return float(np.dot(weights, features(kink))) + bias - doubt - _RARE
 
 

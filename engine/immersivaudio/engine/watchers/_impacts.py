@@ -22,6 +22,7 @@ from immersivaudio.engine.watchers._flow import Floats, Step
 _LEAST_LOSS = 0.02
 _LEAST_DROP = 0.018
 _REACH_S = 0.3
+_LATELY_S, _SMOOTH_STEPS = 0.25, 5  # in fewer steps the smoothest turn looks like a blow
 _PATIENCE_S = 1e-6  # steps join but at cuts
 _NEAR = np.ones((5, 5), np.uint8)
 
@@ -36,7 +37,9 @@ class Contact:
     there a step earlier, ``after`` how much still changes there a step later, both as shares; ``spread`` is the share
     of the whole picture that moves, ``edge`` the distance to the nearest edge of the frame. ``peak`` is the size of the
     loss itself; ``ramp`` what changed there two steps earlier, ``drift`` how far down the change went, ``trail`` the
-    speed a step earlier as a share; ``going`` and ``jolt`` are the camera's speed and its sudden change.
+    speed a step earlier as a share; ``going`` and ``jolt`` are the camera's speed and its sudden change. ``broke`` is the
+    share of the momentum of all that moves within a sixth of the frame that went, along its way, ``full`` that momentum
+    against the greatest of the quarter second before: a swing that turns has hardly any left, a blow has all.
     """
 
     kind: str
@@ -60,6 +63,8 @@ class Contact:
     going: float
     jolt: float
     step_s: float
+    broke: float = 1.0
+    full: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,7 @@ def _contact(
     earlier = _most(moments[index - 1].change[area]) if index > 0 else 0.0
     now, later = _most(here.change[area]), float(here.later[place])
     x, y = (place[1] + 0.5) / width, (place[0] + 0.5) / height
+    broke, full = _momenta(moments, index, place) if braked else (1.0, 1.0)
     return Contact(
         kind=kind,
         time_s=_moment(moments, index, (sides[0], peak, sides[1])) if braked else here.time_s,
@@ -207,7 +213,26 @@ def _contact(
         going=_going(moments),
         jolt=max(abs(a - b) for a, b in zip(here.brake.after.camera[:3], here.brake.before.camera[:3], strict=True)),
         step_s=here.brake.before.end_s - here.brake.before.start_s,
+        broke=broke,
+        full=full,
     )
+
+
+def _momenta(moments: Sequence[_Moment], index: int, place: tuple[int, int]) -> tuple[float, float]:
+    """``broke`` and ``full`` of a contact."""
+    here = moments[index]
+    row, column = place[0] * 2, place[1] * 2
+    reach = here.brake.before.speed.shape[1] // 6
+    area = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+    (x, y), (later_x, later_y) = (_momentum(step, area) for step in (here.brake.before, here.brake.after))
+    lately = [m.brake.before for m in moments[:index] if here.time_s - m.time_s <= _LATELY_S]
+    most = max([0.0, *(math.hypot(*_momentum(step, area)) for step in lately)]) if len(lately) >= _SMOOTH_STEPS else 0.0
+    broke = 1.0 - (x * later_x + y * later_y) / (x * x + y * y + 1e-9)
+    return min(1.5, max(0.0, broke)), min(1.0, (math.hypot(x, y) + 1e-9) / (most + 1e-9))
+
+
+def _momentum(step: Step, area: tuple[slice, slice]) -> tuple[float, float]:
+    return float(cv2.sumElems(step.across[area])[0]), float(cv2.sumElems(step.down[area])[0])
 
 
 def _most(positive: Floats) -> float:
@@ -269,5 +294,5 @@ def _mover(step: Step, place: tuple[int, int], loss: float) -> tuple[float, floa
     total = float(weights.sum()) + 1e-9
     speed, falling = float(speeds @ weights) / total, float(down @ weights) / total
     lost = loss / max(1e-6, boxed_at(step.speed, row, column))
-    moving = np.count_nonzero(step.speed > np.float32(max(0.1, 0.5 * speed))) / step.speed.size
+    moving = float(np.count_nonzero(step.speed > np.float32(max(0.1, 0.5 * speed)))) / step.speed.size
     return speed, falling / max(1e-6, speed), min(2.0, lost), moving

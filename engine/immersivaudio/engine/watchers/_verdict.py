@@ -17,7 +17,7 @@ from immersivaudio.engine.watchers._movers import Mover
 
 _REFRACTORY_S = 0.2
 _LEAST = 0.12
-_HOPELESS = -3.5
+_HOPELESS, _NEVER = -3.5, -8.0
 _TOO_FAR = 0.05
 _EACH = 0.35
 _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
@@ -27,6 +27,7 @@ _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
     }
 )
 _SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 8.0
+_KEPT, _SPENT = 10.0, 2.0
 _FORCE = MappingProxyType({"brake": 0.5, "arrival": 0.07})
 
 
@@ -47,7 +48,7 @@ class Impact:
 def judge(found: Sequence[Contact], movers: Sequence[Mover] = ()) -> list[Impact]:
     """The impacts among possible contacts, in order of time, one at a time (nothing is struck twice in 0.2 s)."""
     ways = Ways.of(movers)
-    told = [_weighed(Impact(contact, odds(contact)), ways) for contact in found]
+    told = [_weighed(Impact(contact, sure), ways) for contact in found if (sure := odds(contact)) > _NEVER]
     told += [Impact(_contact(kink), sure) for kink, sure in ways.kinks]
     possible = [impact for impact in told if impact.odds > _HOPELESS]
     kept: list[Impact] = []
@@ -55,6 +56,11 @@ def judge(found: Sequence[Contact], movers: Sequence[Mover] = ()) -> list[Impact
         beat = _beat(_apart(passage), passage)
         kept += [_timed(impact, passage) for impact in _apart([_on_beat(impact, beat) for impact in passage])]
     return _with_loci([impact for impact in kept if impact.confidence >= _LEAST])
+
+
+def is_possible(contact: Contact) -> bool:
+    """Whether a contact may still become an impact by what else is seen; the others need not be remembered."""
+    return odds(contact) > _NEVER
 
 
 def _weighed(impact: Impact, ways: Ways) -> Impact:
@@ -156,7 +162,23 @@ def odds(contact: Contact) -> float:
     unrest = min(2.0, 6.0 * contact.jolt) + min(2.5, 6.0 * contact.going)
     frozen = 1.5 if contact.after < 0.01 else 0.0  # all change ends at once: the recorder stopped, not the hammer
     tiny = 2.0 * max(0.0, float(np.log(0.012 / (contact.size + 1e-3))))
-    return min(learnt, 4.0) + float(np.clip(4.0 * np.log(force), -6.0, 2.0)) - unrest - tiny - frozen - 0.8
+    return (
+        min(learnt, 4.0)
+        + float(np.clip(4.0 * np.log(force), -6.0, 2.0))
+        - unrest
+        - tiny
+        - frozen
+        - _smooth(contact)
+        - 0.8
+    )
+
+
+def _smooth(contact: Contact) -> float:
+    """Against contacts whose surroundings keep their momentum (the flow was hidden or misread, behind a door that opens,
+    along a rod that swings), or had lost it before (a gesture turns). A jerk leaves none of it and takes all of it."""
+    if contact.kind != "brake":
+        return 0.0
+    return _KEPT * max(0.0, 1.0 - contact.broke / 0.85) + _SPENT * max(0.0, 1.0 - contact.full / 0.6)
 
 
 @dataclass(frozen=True, slots=True)

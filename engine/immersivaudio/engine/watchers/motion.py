@@ -11,10 +11,10 @@ from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish
 from immersivaudio.engine.watchers._courses import Courses, Pass
 from immersivaudio.engine.watchers._flow import WIDTH, Flow
-from immersivaudio.engine.watchers._impacts import Contacts
+from immersivaudio.engine.watchers._impacts import Contact, Contacts
 from immersivaudio.engine.watchers._movers import Movers
 from immersivaudio.engine.watchers._stretches import Stretch, Stretches
-from immersivaudio.engine.watchers._verdict import Impact, judge
+from immersivaudio.engine.watchers._verdict import Impact, is_possible, judge
 
 _SIDE = 0.1
 
@@ -27,6 +27,7 @@ class _Session:
     movers: Movers = field(default_factory=Movers)
     courses: Courses = field(default_factory=Courses)
     stretches: Stretches = field(default_factory=Stretches)
+    possible: list[Contact] = field(default_factory=list)
 
     def see(self, frame: Frame) -> None:
         step = self.flow.step(frame)
@@ -35,12 +36,19 @@ class _Session:
             self.movers.see(frame.at(WIDTH), step)
             self.courses.see(step)
             self.stretches.see(step)
+            self._keep()
+
+    def _keep(self) -> None:
+        """Of the contacts found up to now keep those that something could still speak for: one of six."""
+        found, self.contacts.found = self.contacts.found, []
+        self.possible += filter(is_possible, found)
 
     def finish(self) -> Sequence[Sighting]:
         self.contacts.flush()
+        self._keep()
         self.movers.flush()
         camera, movement, stillness = self.stretches.finish()
-        found = [_impact(one) for one in judge(self.contacts.found, self.movers.found)]
+        found = [_impact(one) for one in judge(self.possible, self.movers.found)]
         found += [_passby(one) for one in self.courses.finish()]
         found += [_stretch("camera", one, {"kind": one.kind}) for one in camera]
         found += [_stretch("movement", one, {}) for one in movement]
@@ -87,7 +95,7 @@ def _impact(impact: Impact) -> Sighting:
 
 class _Motion:
     name = "motion"
-    version = "5"
+    version = "6"
     wish = FrameWish(WIDTH, 30.0)
 
     def available(self) -> str:
