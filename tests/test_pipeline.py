@@ -468,3 +468,19 @@ def test_what_cannot_be_delivered_is_refused_before_it_is_watched(ball: Path, tm
     assert {event.stage for event in events if isinstance(event, Progress)} == {"conform"}
     with pytest.raises(OutputError, match="needs about"):
         delivery.check(DeliveryWish(), None, Fraction(10**9), tmp_path)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_blows_that_are_too_many_to_be_heard_apart_are_refused_before_they_are_performed(
+    together: bool, ball: Path, tmp_path: Path
+) -> None:
+    moments = [1 + Fraction(number, 500) for number in range(2000)]
+    span = Span(Fraction(0), Fraction(5))
+    groups = [moments] if together else [[moment] for moment in moments]
+    cues = tuple(
+        Cue(f"hit-{number}", Stem.FOLEY, span, "impact.wood", sync_s=tuple(own)) for number, own in enumerate(groups)
+    )
+    sheet = CueSheet("film", Fraction(25), media.probe(ball).duration_s, cues)
+    with pytest.raises(RequestError, match=r"More than 100 blows a second .* foley lane, from 1.00 s"):
+        run(ScoreRequest(media=ball, sheet=sheet), tmp_path)
+    assert not (tmp_path / "cache" / "takes").exists()

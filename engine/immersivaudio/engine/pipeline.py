@@ -90,6 +90,9 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
 _SHARES = {"conform": 0.02, "listen": 0.03, "watch": 0.5, "spot": 0.01, "perform": 0.28, "mix": 0.1, "deliver": 0.06}
 
 
+_BLOWS_A_SECOND = 100
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """The original sound as laid on the record clock (None: there is none), what is heard in it, and what went wrong."""
@@ -223,6 +226,7 @@ class _Job:
     def fit(self, sheet: CueSheet, edit: Edit) -> CueSheet:
         """``sheet`` on the clock of ``edit``; a sheet for another length is said, and cut to this one."""
         self.warn(*sheet.warnings)
+        _check_density(sheet)
         empty = {cue.id for cue in sheet.sounding() if samples_at(cue.span.duration_s) == 0}
         if empty:
             self.warn(f"Cues that last no time are left out: {', '.join(sorted(empty)[:5])}.")
@@ -306,6 +310,23 @@ def _wording() -> tuple[wording.Wording, str]:
 @functools.cache
 def _performers() -> performing.Performers:
     return performing.Performers.load()
+
+
+def _check_density(sheet: CueSheet) -> None:
+    """Raises: RequestError where a lane's blows come so fast that they are a tone and no blows any more."""
+    blows: dict[str, list[Fraction]] = {}
+    for cue in sheet.sounding():
+        if cue.sound in sounds.BY_ID and sounds.BY_ID[cue.sound].motion is sounds.Motion.STRUCK:
+            blows.setdefault(cue.stem.value, []).extend(cue.sync_s)
+    for lane, moments in blows.items():
+        moments.sort()
+        ahead = zip(moments, moments[_BLOWS_A_SECOND:], strict=False)
+        crowded = next((first for first, last in ahead if last - first < 1), None)
+        if crowded is not None:
+            raise RequestError(
+                f"More than {_BLOWS_A_SECOND} blows a second are asked for in the {lane} lane, from {float(crowded):.2f} s on.",
+                "Nobody hears them apart: leave some out, or use one going sound instead.",
+            )
 
 
 def _keeps(wish: str, heard: tuple[Sighting, ...]) -> bool:
