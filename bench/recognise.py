@@ -32,7 +32,7 @@ WINDOW, HOP, YAMNET_HZ = 15_600, 7_800, 16_000
 AIM = 0.8
 # Seeds below this one were looked at while the sounds were made, and some sounds were chosen among physical variants with
 # this very network: a good figure here says less than unheard recordings would.
-FIRST_SEED = 8001
+FIRST_SEED = 9101
 # What synthesis without weights is good for; of crowds, birds, voices and single things in hand less is expected.
 GOOD_BETS = (
     "wind", "rain", "sea", "stream", "fire", "room", "ventilation", "whoosh", "engine", "machine", "rotor", "propeller",

@@ -243,7 +243,7 @@ class _Fan:
     def __init__(self, rng: Rng) -> None:
         pitch = rng.uniform(1_700.0, 2_600.0)
         tones = resonance(pitch, 18.0) + 0.5 * resonance(1.5 * pitch, 22.0) + 0.4 * resonance(2 * pitch, 24.0)
-        self._paint = 0.2 * unit(tones) + 0.6 * unit(band(700.0, 9_000.0, 1) * slope(-4.0, 1_200.0))
+        self._paint = 0.13 * unit(tones) + 0.6 * unit(band(700.0, 9_000.0, 1) * slope(-4.0, 1_200.0))
         self._noise = Noise(rng, 0.0)
 
     def frame(self) -> Array:
