@@ -36,10 +36,12 @@ class Lengths:
 
 
 class LatentModel(abc.ABC):
-    """The parts of a model on ``device``. ``axis`` is where time lies in its latents, ``hop`` samples to a frame."""
+    """The parts of a model on ``device``. ``axis`` is where time lies in its latents, ``hop`` samples to a frame; ``reach``
+    how many frames a sound depends on beyond its own, None where it depends on all."""
 
     axis = 2
     channels = 1
+    reach: int | None = None
 
     def __init__(
         self, device: devices.Device, parts: tuple[Any, ...], rate_hz: int, hop: int, lengths: Lengths
@@ -82,7 +84,11 @@ class LatentModel(abc.ABC):
         latents = None if guide is None else self._encoded(guides.levelled(guide), frames)
         ask = self.ask(wish, self.noise(frames, brief.cue.seed), latents, brief.cue.seed)
         made = self.batcher.run(ask.obeying(brief.cancelled))
-        return self._whole(made, brief)[:, : math.ceil(max(wanted_s, 2.0) * self.rate_hz) + 1]
+        wanted = math.ceil(max(wanted_s, 2.0) * self.rate_hz) + 1
+        if self.reach is not None:
+            # Only what will be heard, and as far beyond as it depends on.
+            made = made.narrow(self.axis, 0, min(frames, -(-wanted // self.hop) + self.reach))
+        return self._whole(made, brief)[:, :wanted]
 
     def spans(self, frames: int) -> Spans:
         """The windows of a latent of ``frames``."""

@@ -74,6 +74,7 @@ class Model(LatentModel):
     """The published parts on one device; requests share passes of the transformer."""
 
     channels = 2
+    reach = 16
 
     def __init__(self, pipe: Any, device: devices.Device) -> None:
         import torch
