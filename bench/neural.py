@@ -2,12 +2,11 @@
 """Our neural performers against diffusers' plain pipelines called one request at a time: same random weights, seeds, steps,
 precision, device and solver, in one run.
 
-``python bench/neural.py [--model audioldm2] [--requests 1 4 8 16] [--full-size] [--rounds 3]`` with the [models] extra. All N
+``python bench/neural.py [--model audioldm2] [--requests 1 4 8 16] [--rounds 3]`` with the [models] extra. All N
 requests (2 to 10 s of sound, drawn once) come at the same moment; a latency is the time from then to a request's own end.
 ``ratio`` is plain time over ours: above 1 we are faster. Stable Audio Open's plain pipeline denoises 47.55 s whatever is
 asked. CPU seconds stand beside the wall's: they say the same on a machine that others use too. *cancel* is the time from a
-cancel until the request is gone and the next may step; the plain pipeline's is that of a whole request. ``--full-size``: the
-published sizes at random weights, on a CUDA GPU (speed does not depend on the values).
+cancel until the request is gone and the next may step; the plain pipeline's is that of a whole request.
 """
 
 from __future__ import annotations
@@ -178,31 +177,21 @@ def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], count: int
         print(line, flush=True)
 
 
-def checkpoint(name: str, folder: Path, full_size: bool, width: int) -> Path:
-    if full_size:
-        return import_module("_full_size").save(name, folder)
-    return import_module(f"tiny_{name}").save(folder, width=width)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=STEPS, action="append", help="all of them when none is named")
-    parser.add_argument("--requests", type=int, nargs="+", default=[1, 4, 8, 16])
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--width", type=int, default=32, help="of the small denoisers")
-    parser.add_argument("--full-size", action="store_true", help="the published sizes; needs a CUDA GPU")
+    parser.add_argument("--requests", type=int, nargs="+", default=[1, 8], help="how many come at once")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--width", type=int, default=16, help="of the small denoisers")
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     import torch
 
-    if options.full_size and not torch.cuda.is_available():
-        parser.error("--full-size needs a CUDA GPU, and there is none here")
-    if not options.full_size:
-        os.environ["IMMERSIVAUDIO_DEVICE"] = "cpu"
-        torch.set_num_threads(1)
+    os.environ["IMMERSIVAUDIO_DEVICE"] = "cpu"
+    torch.set_num_threads(1)
     for name in options.model or STEPS:
         with tempfile.TemporaryDirectory() as folder:
-            place = checkpoint(name, Path(folder), options.full_size, options.width)
+            place = import_module(f"tiny_{name}").save(Path(folder), width=options.width)
             measure(name, place, options.requests, options.rounds)
     print(
         "\naims: N=1 at least 0.98; N=8 at least 2.5 times the jobs a minute, where one request does not fill the device"

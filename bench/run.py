@@ -18,7 +18,7 @@ BENCHES = {
     "cochlear": "textures told apart by their cochlear statistics",
     "wire": "gRPC against a bare server",
     "chaos": "kills",
-    "neural": "AudioLDM 2 against the plain pipeline",
+    "neural": "neural performers against the plain pipelines",
 }
 
 
