@@ -12,8 +12,8 @@ import pytest
 from immersivaudio.engine import conform
 from immersivaudio.engine.cue import Edit, Span
 from immersivaudio.engine.errors import TimelineError
-from immersivaudio.engine.timecode import Timecode
 from immersivaudio.engine.media import AudioStream, Probe, VideoStream
+from immersivaudio.engine.timecode import Timecode
 
 LONG = Fraction(10_000)
 Read = Callable[..., Edit]
