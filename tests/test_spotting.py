@@ -165,7 +165,7 @@ def test_steps_are_one_cue_on_the_ground_that_is_seen() -> None:
         for index, one in enumerate(impacts([1.0, 1.5, 2.01, 2.5, 3.0, 3.49], track="a", strength=0.3))
     ]
     (steps,) = stem(spot(edit_of(6), [place("snow", 0, 6), *walk]), Stem.FOLEY)
-    assert steps.sound == "footstep.gravel"
+    assert steps.sound == "footstep.snow"
     assert len(steps.sync_s) == 6
 
 
