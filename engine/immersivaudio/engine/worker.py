@@ -190,6 +190,8 @@ def main() -> None:
     folders = Folders(options.home, options.cache, tuple(options.root))
     worker = Worker(folders, _load(options.job_function), line)
     threading.Thread(target=worker.listen, args=(sys.stdin.buffer,), daemon=True).start()
+    # Takes nearly a second, and is not needed before something is performed: scipy loads it when it is first named.
+    threading.Thread(target=importlib.import_module, args=("scipy.signal",), daemon=True).start()
     try:
         worker.serve()
     except (BrokenPipeError, CancelledError):

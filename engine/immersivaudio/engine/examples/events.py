@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 from scipy.ndimage import maximum_filter1d, uniform_filter
 
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Sighting
@@ -179,7 +179,7 @@ def _noise(samples: Block) -> Floats:
 
 def _spectrum(samples: Block) -> NDArray[np.complexfloating]:
     padded = np.pad(samples, ((0, 0), (0, max(0, _WINDOW - samples.shape[1]))))
-    return np.asarray(signal.stft(padded, nperseg=_WINDOW, noverlap=_WINDOW - _STEP)[2])
+    return np.asarray(scipy.signal.stft(padded, nperseg=_WINDOW, noverlap=_WINDOW - _STEP)[2])
 
 
 def _gated(part: Block, noise: Floats) -> Block:
@@ -190,7 +190,7 @@ def _gated(part: Block, noise: Floats) -> Block:
     spectrum = _spectrum(part)
     power = uniform_filter(np.square(np.abs(spectrum)), (1, 3, 3), mode="nearest")
     gain = np.clip(1.0 - _OVER * noise / np.maximum(power, 1e-20), _FLOOR, 1.0)
-    clean = signal.istft(spectrum * gain, nperseg=_WINDOW, noverlap=_WINDOW - _STEP)[1]
+    clean = scipy.signal.istft(spectrum * gain, nperseg=_WINDOW, noverlap=_WINDOW - _STEP)[1]
     short = max(0, part.shape[1] - clean.shape[1])
     return np.pad(clean[:, : part.shape[1]], ((0, 0), (0, short))).astype(np.float32)
 

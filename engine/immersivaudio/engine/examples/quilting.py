@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine.audio import crossfade
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
@@ -50,7 +50,7 @@ def cloth_of(samples: Block, stretches: Sequence[tuple[int, int]]) -> Cloth:
     """``samples`` float32 ``[2, n]`` at 48 kHz made ready; ``stretches`` are (first, last sample)."""
     mono = samples.astype(np.float64).mean(axis=0)
     padded = np.pad(mono, (_FRAME // 2, _FRAME))
-    spectra = signal.stft(padded, nperseg=_FRAME, noverlap=_FRAME - _HOP, boundary=None, padded=False)[2]
+    spectra = scipy.signal.stft(padded, nperseg=_FRAME, noverlap=_FRAME - _HOP, boundary=None, padded=False)[2]
     power = np.square(np.abs(spectra))
     band = np.searchsorted(_BANDS_HZ, np.fft.rfftfreq(_FRAME, 1 / SAMPLE_RATE_HZ)) - 1
     rows = [power[band == index].sum(axis=0) for index in range(len(_BANDS_HZ) - 1)]
@@ -180,7 +180,7 @@ class _Needle:
         if high <= low:
             return place, 1.0
         window = self._cloth.samples[:, low : high + self.seam].astype(np.float64).mean(axis=0)
-        alike = signal.correlate(window, tail.astype(np.float64).mean(axis=0), "valid", "fft")
+        alike = scipy.signal.correlate(window, tail.astype(np.float64).mean(axis=0), "valid", "fft")
         offset = int(np.abs(alike).argmax())
         return low + offset, 1.0 if alike[offset] >= 0 else -1.0
 

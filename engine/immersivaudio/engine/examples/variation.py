@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 from immersivaudio.engine.examples.events import Event
@@ -40,7 +40,7 @@ def change_of(rng: Rng, alone: bool) -> Change:
 def varied(event: Event, change: Change) -> tuple[Block, int]:
     """The event with ``change``: float32 ``[2, n]`` with a peak of 1 (before its level), and where its attack is."""
     ratio = Fraction(2 ** (-change.cents / 1200)).limit_denominator(400)
-    tuned = signal.resample_poly(event.grain, ratio.numerator, ratio.denominator, axis=1)
+    tuned = scipy.signal.resample_poly(event.grain, ratio.numerator, ratio.denominator, axis=1)
     grain = _tilted(tuned, change.tilt_db)
     gain = 10 ** (change.level_db / 20) / max(float(np.abs(grain).max()), 1e-9)
     return (grain * gain).astype(np.float32), round(event.lead * ratio)
@@ -51,4 +51,4 @@ def _tilted(grain: Block, tilt_db: float) -> Block:
     transform, minimum phase."""
     gain, corner = 10 ** (tilt_db / 20), np.tan(np.pi * _TILT_HZ / SAMPLE_RATE_HZ)
     ahead, behind = [gain + corner, corner - gain], [1 + corner, corner - 1]
-    return np.asarray(signal.lfilter(ahead, behind, grain, axis=1), np.float32)
+    return np.asarray(scipy.signal.lfilter(ahead, behind, grain, axis=1), np.float32)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from math import gcd
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine import plugins
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Stem
@@ -44,7 +44,7 @@ def render(brief: Brief, rate_hz: int, channels: int) -> Wave | None:
     if channels == 1:
         whole = whole.mean(axis=0, keepdims=True)
     step = gcd(rate_hz, SAMPLE_RATE_HZ)
-    wave = signal.resample_poly(whole.astype(np.float64), rate_hz // step, SAMPLE_RATE_HZ // step, axis=1)
+    wave = scipy.signal.resample_poly(whole.astype(np.float64), rate_hz // step, SAMPLE_RATE_HZ // step, axis=1)
     return np.asarray(wave, np.float32)
 
 

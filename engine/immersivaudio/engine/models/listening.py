@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Stem
 from immersivaudio.engine.errors import EngineError
@@ -69,7 +69,7 @@ class Ears:
         if self._talk is not None:
             self._talk.hear(level.astype(np.float64))
         if not (self._voices and self._tunes) and _classifier() is not None:
-            self._seconds.append(resample_poly(level, 1, _STEP).astype(np.float32))
+            self._seconds.append(scipy.signal.resample_poly(level, 1, _STEP).astype(np.float32))
 
     def _speech(self) -> Unasked | None:
         spoken_s = sum(end - start for start, end, _ in self._talk.spans()) if self._talk is not None else 0.0

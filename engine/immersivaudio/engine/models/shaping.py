@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import gcd
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, samples_at
@@ -113,8 +113,8 @@ def refuse_broken(wave: Wave, name: str) -> None:
 
 def centred(wave: Wave, rate_hz: int) -> Wave:
     """Without what lies below 20 Hz: vocoders leave a constant offset. Zero phase, so that attacks stay in place."""
-    high_pass = signal.butter(1, 20, "highpass", fs=rate_hz, output="sos")
-    return np.asarray(signal.sosfiltfilt(high_pass, wave.astype(np.float64), axis=1), np.float32)
+    high_pass = scipy.signal.butter(1, 20, "highpass", fs=rate_hz, output="sos")
+    return np.asarray(scipy.signal.sosfiltfilt(high_pass, wave.astype(np.float64), axis=1), np.float32)
 
 
 def sustained(wave: Wave, rate_hz: int, brief: Brief, ending_s: float = 0.0) -> Iterator[Block]:
@@ -154,7 +154,7 @@ def stereo(wave: Wave, rate_hz: int, start: int, count: int) -> Block:
     # The first sample read is a multiple of ``down`` so that every block resamples on the same grid.
     first = max(0, (start * down // up - _CONTEXT - _SPREAD) // down * down)
     last = (start + count) * down // up + _CONTEXT
-    both = signal.resample_poly(wave[:, first:last].astype(np.float64), up, down, axis=1)
+    both = scipy.signal.resample_poly(wave[:, first:last].astype(np.float64), up, down, axis=1)
     if len(both) == 1:
         side = _spread(both[0]) * _WIDTH
         both = np.stack([both[0] + side, both[0] - side])
@@ -226,7 +226,9 @@ class _Blow:
 def _blows(wave: Wave, rate_hz: int) -> list[_Blow]:
     """Each strong attack at 48 kHz, cut before the next one."""
     up = SAMPLE_RATE_HZ // gcd(SAMPLE_RATE_HZ, rate_hz)
-    whole = signal.resample_poly(wave.astype(np.float64), up, rate_hz * up // SAMPLE_RATE_HZ, axis=1).astype(np.float32)
+    whole = scipy.signal.resample_poly(wave.astype(np.float64), up, rate_hz * up // SAMPLE_RATE_HZ, axis=1).astype(
+        np.float32
+    )
     found = attacks.find(whole.mean(axis=0), SAMPLE_RATE_HZ)
     strong = [attack for attack in found if attack.peak >= 0.25 * found[0].peak]
     begins = sorted(attack.sample for attack in found)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, Ask, Ramp, Rng, Wander, glide, lerp, panned
 from immersivaudio.engine.synthesis.noise import Noise, band, hump, slope, unit
@@ -132,7 +132,7 @@ class Rocket:
         self._crackle = lerp(0.25, 0.8, force) * (1 - 0.7 * ask["distance"])
         fall = np.exp(-1 / (0.0016 * RATE_HZ))
         self._shock, self._state = ([1.0, -1.0], [1.0, -fall]), np.zeros((2, 1))
-        self._sos = signal.butter(1, 9_000.0, fs=RATE_HZ, output="sos")
+        self._sos = scipy.signal.butter(1, 9_000.0, fs=RATE_HZ, output="sos")
         self._soft = np.zeros((1, 2, 2))
 
     def frame(self) -> Array:
@@ -142,6 +142,6 @@ class Rocket:
         places = self._rng.integers(0, FRAME, count)
         loud = np.minimum(self._rng.pareto(2.4, count) + 0.4, 7.0) * panned(self._rng.uniform(-0.6, 0.6, count))
         shocks: Array = np.stack([np.bincount(places, side, FRAME) for side in loud]).astype(np.float64)
-        shocks, self._state = signal.lfilter(*self._shock, shocks, axis=-1, zi=self._state)
-        shocks, self._soft = signal.sosfilt(self._sos, shocks, axis=-1, zi=self._soft)
+        shocks, self._state = scipy.signal.lfilter(*self._shock, shocks, axis=-1, zi=self._state)
+        shocks, self._soft = scipy.signal.sosfilt(self._sos, shocks, axis=-1, zi=self._soft)
         return np.asarray(roar + self._crackle * shocks)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, seconds
 from immersivaudio.engine.synthesis.grains import rub
@@ -74,7 +74,7 @@ def _floor(rng: Rng, contact_s: float, body_hz: float, loss: Pair) -> Array:
     """A push of some milliseconds into a floor: its first broad modes."""
     hz = body_hz * (1 + 0.55 * (np.arange(18) + 0.5 * rng.random(18)) ** 1.1)
     ring = ringing(hz, 1 / (loss[0] + loss[1] * hz), rng.uniform(0.3, 1.0, 18), int(0.2 * RATE_HZ))
-    out = signal.oaconvolve(ring, pushed(rng, contact_s, 0.8))
+    out = scipy.signal.oaconvolve(ring, pushed(rng, contact_s, 0.8))
     return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
 
 

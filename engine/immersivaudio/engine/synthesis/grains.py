@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import FRAME, HOP, HOP_S, HOPS, RATE_HZ, Array, Rng, panned
 from immersivaudio.engine.synthesis.noise import burst, hump
@@ -99,7 +99,7 @@ class Shower:
 
     def __init__(self, rng: Rng, low_hz: float, high_hz: float, width: float = 0.9, order: int = 1) -> None:
         self._rng, self._width = rng, width
-        self._sos = signal.butter(order, [low_hz, high_hz], "bandpass", fs=RATE_HZ, output="sos")
+        self._sos = scipy.signal.butter(order, [low_hz, high_hz], "bandpass", fs=RATE_HZ, output="sos")
         self._state = np.zeros((self._sos.shape[0], 2, 2))
 
     def frame(self, rate_hz: Array | float, spread: float = 0.8) -> Array:
@@ -110,5 +110,5 @@ class Shower:
         loud = np.exp(spread * self._rng.standard_normal(len(starts))) * self._rng.choice([-7.0, 7.0], len(starts))
         sides = loud * panned(self._rng.uniform(-self._width, self._width, len(starts)))
         impulses = np.stack([np.bincount(starts, side, FRAME) for side in sides])
-        out, self._state = signal.sosfilt(self._sos, impulses, axis=-1, zi=self._state)
+        out, self._state = scipy.signal.sosfilt(self._sos, impulses, axis=-1, zi=self._state)
         return np.asarray(out, np.float64)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, panned, seconds
 from immersivaudio.engine.synthesis.noise import band, burst, hump
@@ -142,7 +142,7 @@ class Blow:
         hz = self._hz * (1 + 0.002 * rng.standard_normal(len(self._hz)))
         samples = int(min(4.0, 0.01 + 7.0 * float(np.max(self._decay_s))) * RATE_HZ)
         push = pushed(rng, contact, 0.5)
-        out = signal.oaconvolve(ringing(hz, self._decay_s, loud, samples), push)
+        out = scipy.signal.oaconvolve(ringing(hz, self._decay_s, loud, samples), push)
         # The first moments radiate more: modes that couple well to the air fall faster than their loss alone says.
         out *= 1 + 0.6 * np.exp(-np.arange(len(out)) / (0.003 * RATE_HZ))
         out /= np.max(np.abs(out)) + 1e-9
@@ -182,7 +182,9 @@ def placed(dry: Array, distance: float, rng: Rng) -> Array:
 def resonator(push: Array, hz: float, decay_s: float) -> Array:
     """A two-pole resonator driven by ``push``: a mode of frequency ``hz`` that falls to 1/e in ``decay_s``."""
     radius, angle = np.exp(-1 / (decay_s * RATE_HZ)), 2 * np.pi * hz / RATE_HZ
-    return np.asarray(signal.lfilter([np.sin(angle)], [1.0, -2 * radius * np.cos(angle), radius**2], push), np.float64)
+    return np.asarray(
+        scipy.signal.lfilter([np.sin(angle)], [1.0, -2 * radius * np.cos(angle), radius**2], push), np.float64
+    )
 
 
 def chorus(rng: Rng, hz: tuple[float, float], decay_s: tuple[float, float], count: int, duration_s: float) -> Array:

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import signal
 
 from immersivaudio.engine.synthesis.frame import (
     FRAME,
@@ -201,7 +201,7 @@ class Cabin:
         self._motor, self._cycle_hz = Motor(rng, 0.4), glide(9.0, 26.0, fast) * rng.uniform(0.92, 1.08)
         self._hunt, self._ramp = Wander(rng, (0.1, 0.6, 3.0)), Ramp()
         self._rng, self._tape, self._joints = rng, Tape(), glide(0.1, 0.6, fast)
-        self._sos = signal.butter(1, 900.0, fs=RATE_HZ, output="sos")
+        self._sos = scipy.signal.butter(1, 900.0, fs=RATE_HZ, output="sos")
 
     def frame(self) -> Array:
         road, gust = np.exp(0.07 * self._road.frame()), np.exp(0.1 * self._gust.frame())

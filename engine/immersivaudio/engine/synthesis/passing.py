@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.synthesis.frame import (
@@ -76,7 +76,7 @@ class _Reader:
 
     def __init__(self, source: Texture, dark: Callable[[Array], Array]) -> None:
         self._source, self._dark = source, dark
-        self._sos = [signal.butter(1, hz, fs=RATE_HZ, output="sos").astype(np.float32) for hz in _AIR_HZ]
+        self._sos = [scipy.signal.butter(1, hz, fs=RATE_HZ, output="sos").astype(np.float32) for hz in _AIR_HZ]
         self._state = [np.zeros((1, 2), np.float32) for _ in _AIR_HZ]
         self._kept = np.zeros(0, np.float32)
         self._first, self._made = 0, 0
@@ -103,7 +103,7 @@ class _Reader:
         mixed = drawn(weights[0]) * fresh
         for k, sos in enumerate(self._sos):
             if weights[k + 1].any():
-                darker, self._state[k] = signal.sosfilt(sos, fresh, zi=self._state[k])
+                darker, self._state[k] = scipy.signal.sosfilt(sos, fresh, zi=self._state[k])
                 mixed += drawn(weights[k + 1]) * darker
         return np.asarray(mixed)
 

