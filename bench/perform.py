@@ -19,6 +19,9 @@ import time
 from collections.abc import Sequence
 from fractions import Fraction
 
+# Loaded when it is first used, which is no part of the first sound's performance.
+import scipy.signal  # noqa: F401
+
 from immersivaudio.engine.cue import Cue, Span
 from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.procedural import create
