@@ -17,5 +17,4 @@ def test_kill_9_loses_nothing(tmp_path: Path, kills: int) -> None:
     assert report.kills == kills and report.hit_running > kills / 4
     assert report.lost == [] and report.not_succeeded == []
     assert report.twice == [] and report.missing == [] and report.gaps == []
-    # How many jobs fit between the kills hangs on the machine; more than one must.
-    assert report.jobs >= 2
+    assert report.jobs >= 5
