@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -92,6 +93,16 @@ class Stage:
 
 def stem_of(mixed: mixing.MixResult, stem: Stem) -> mixing.StemFile:
     return next(file for file in mixed.stems if file.stem is stem)
+
+
+def chunks(path: Path) -> dict[str, bytes]:
+    """The chunks of a WAV file by name."""
+    data, found, at = path.read_bytes(), {}, 12
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        found[name.decode()] = data[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    return found
 
 
 def level_db(samples: np.ndarray) -> float:

@@ -11,21 +11,12 @@ from xml.etree import ElementTree
 import av
 import numpy as np
 import pytest
-from mixing_stage import noise
+from mixing_stage import chunks, noise
 
 from immersivaudio.engine import bwf
 from immersivaudio.engine.errors import MediaError, OutputError
 
 FIVE_HOURS = 5 * 3600 * 48_000
-
-
-def chunks(path: Path) -> dict[str, bytes]:
-    data, found, at = path.read_bytes(), {}, 12
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
-        found[name.decode()] = data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-    return found
 
 
 def write(path: Path, samples: np.ndarray, **more: object) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 import opentimelineio as otio
 import pytest
 from library_stage import blows, indexed, noise, wav
-from mixing_stage import Stage, bed, hit
+from mixing_stage import Stage, bed, chunks, hit
 
 from immersivaudio.bridge import Client, spawn_engine
 from immersivaudio.engine import alternatives, bwf, delivery, media, performing, plugins, sheets, takes, ucs
@@ -35,15 +35,6 @@ NTSC = Fraction(24000, 1001)
 def call(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "immersivaudio", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
-
-
-def chunks(path: Path) -> dict[str, bytes]:
-    data, found, at = path.read_bytes(), {}, 12
-    while at + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, at)
-        found[name.decode()] = data[at + 8 : at + 8 + size]
-        at += 8 + size + size % 2
-    return found
 
 
 def user_notes(path: Path) -> dict[str, str]:

@@ -62,6 +62,13 @@ def fade(positions: NDArray[np.float64], samples: int) -> Block:
     return np.sin(np.clip((positions + 0.5) / samples, 0.0, 1.0) * (math.pi / 2)).astype(np.float32)
 
 
+def lay(block: Block, grain: Block, at: int) -> None:
+    """Add ``grain`` to ``block`` from sample ``at`` on (negative: it began before); what lies outside is left out."""
+    start, end = max(0, at), min(block.shape[1], at + grain.shape[1])
+    if end > start:
+        block[:, start:end] += grain[:, start - at : end - at]
+
+
 def crossfade(old: Block, new: Block) -> Block:
     """``old`` gives way to ``new`` (both ``[2, n]``) at constant power, each channel for itself.
 

@@ -44,6 +44,11 @@ class _File:
     size: int
 
 
+def kept(cache: Path, folder: str, name: str) -> Path:
+    """Where ``cache`` keeps the file ``name`` (a key and an ending) of one of the ``KEPT`` folders."""
+    return cache / folder / name[:2] / name
+
+
 def use(path: Path) -> None:
     """Note that a kept file is used now."""
     with contextlib.suppress(OSError):

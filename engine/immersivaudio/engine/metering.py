@@ -131,7 +131,7 @@ class Meters:
 
     def _place(self, key: str) -> Path:
         assert self.cache is not None
-        return self.cache / "mix" / key[:2] / f"{key}.npy"
+        return housekeeping.kept(self.cache, "mix", f"{key}.npy")
 
     def _kept(self, key: str) -> Numbers | None:
         if not key:

@@ -241,13 +241,12 @@ def take_key(cue: Cue, performer: Performer) -> str:
 def _cached(cue: Cue, performer: Performer, choice: Choice, run: Run, *, lenient: bool) -> tuple[Take, bool]:
     cue = choice.pinned(cue)
     key = take_key(cue, performer)
-    folder = run.cache / "takes" / key[:2]
-    wav, card = folder / f"{key}.wav", folder / f"{key}.json"
+    wav, card = (housekeeping.kept(run.cache, "takes", f"{key}.{ending}") for ending in ("wav", "json"))
     if (known := _load(card, wav, cue)) is not None:
         return replace(
             known, licence=choice.licence, notes=(*choice.notes, *known.notes), pins=dict(choice.pins)
         ), False
-    folder.mkdir(parents=True, exist_ok=True)
+    wav.parent.mkdir(parents=True, exist_ok=True)
     brief = Brief(cue, samples_at(cue.span.duration_s), run.cancelled)
     done = gate.perform_gated([performer], brief, wav, run.performers.ready, lenient=lenient)
     take = Take(cue.id, key, str(wav), done.samples, performer.name, performer.version, done.seed,

@@ -16,7 +16,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from immersivaudio.engine import __version__, access, cue, effects, jobs, wire, wire_checks
+from immersivaudio.engine import __version__, access, cue, effects, housekeeping, jobs, wire, wire_checks
 from immersivaudio.engine.blobs import CHUNK_BYTES, BlobStore, Digest, receive
 from immersivaudio.engine.dispatch import Dispatcher
 from immersivaudio.engine.errors import EngineError, NotFoundError, RequestError
@@ -139,7 +139,7 @@ class EffectService:
 
     async def IsIdentity(self, request: effect_pb2.IsIdentityRequest, context: Any) -> effect_pb2.IsIdentityResponse:  # noqa: N802
         key = Digest(request.take_key, 0).sha256
-        take = self._desk.cache / "takes" / key[:2] / f"{key}.wav"
+        take = housekeeping.kept(self._desk.cache, "takes", f"{key}.wav")
         if not take.is_file():
             return effect_pb2.IsIdentityResponse(identity=False)
         return effect_pb2.IsIdentityResponse(identity=True, take=await asyncio.to_thread(_digest_of, take))

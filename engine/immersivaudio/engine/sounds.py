@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,11 @@ class Knob:
     high: float
     default: float
     hint: str
+
+    def of(self, said: object) -> float:
+        """``said`` within the range; the default where it is nothing sensible."""
+        value = float(said) if isinstance(said, int | float) and math.isfinite(said) else self.default
+        return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from fractions import Fraction
 import numpy as np
 
 from immersivaudio.engine import media
-from immersivaudio.engine.audio import amplitude, decibels
+from immersivaudio.engine.audio import amplitude, decibels, lay
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Span, samples_at
-from immersivaudio.engine.errors import CancelledError, ResultError
+from immersivaudio.engine.errors import ResultError
 from immersivaudio.engine.library.hearing import STRUCK_S
 from immersivaudio.engine.library.records import Entry
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.models import attacks
-from immersivaudio.engine.models.shaping import STRUCK_PEAK_DB, SUSTAINED_LUFS
+from immersivaudio.engine.models.shaping import STRUCK_PEAK_DB, SUSTAINED_LUFS, obey
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.sounds import BY_ID, Motion
 
@@ -71,7 +71,7 @@ def _blocks(brief: Brief, entry: Entry, begin: int) -> Iterator[Block]:
 def _sustained_gain(brief: Brief, entry: Entry, begin: int) -> tuple[np.float32, bool]:
     meter = LoudnessMeter()
     for block in _blocks(brief, entry, begin):
-        _obey(brief)
+        obey(brief)
         meter.push(block)
     lufs = meter.integrated()
     if lufs is None:
@@ -85,7 +85,7 @@ def _passing_gain(brief: Brief, entry: Entry, begin: int) -> tuple[np.float32, b
     closest = samples_at(closest_s(brief.cue))
     near, sides, at = LoudnessMeter(), np.zeros((2, 2)), 0
     for block in _blocks(brief, entry, begin):
-        _obey(brief)
+        obey(brief)
         if (close := block[:, max(0, closest - 2 * hop - at) : max(0, closest + 2 * hop - at)]).size:
             near.push(close)
         for after, part in enumerate(np.split(block, [max(0, closest - at)], axis=1)):
@@ -119,11 +119,11 @@ def _struck(brief: Brief, entry: Entry) -> Iterator[Block]:
     strength = min(1.0, max(0.0, _number(brief.cue, "strength", 1.0)))
     gain = np.float32(amplitude(STRUCK_PEAK_DB) * (0.25 + 0.75 * strength))
     for start in range(0, brief.samples, _BLOCK):
-        _obey(brief)
+        obey(brief)
         block = np.zeros((2, min(_BLOCK, brief.samples - start)), np.float32)
         for moment, turn in laid:
             blow, attack = blows[turn]
-            _lay(block, blow, moment - attack - start)
+            lay(block, blow, moment - attack - start)
         yield block * gain
 
 
@@ -181,14 +181,3 @@ def _faded(part: Block, rise: int) -> Block:
     fall = min(_FALL, cut.shape[1] - rise)
     cut[:, cut.shape[1] - fall :] *= np.linspace(1, 0, fall, dtype=np.float32)
     return cut
-
-
-def _lay(block: Block, blow: Block, at: int) -> None:
-    start, end = max(0, at), min(block.shape[1], at + blow.shape[1])
-    if end > start:
-        block[:, start:end] += blow[:, start - at : end - at]
-
-
-def _obey(brief: Brief) -> None:
-    if brief.cancelled():
-        raise CancelledError("Cancelled.")

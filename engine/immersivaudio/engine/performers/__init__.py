@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from immersivaudio.engine.cue import Cue, Licence, ParamValue
+from immersivaudio.engine.cue import Cue, Licence, ParamValue, samples_at
 
 Block = NDArray[np.float32]
 
@@ -32,6 +32,11 @@ class Brief:
     cue: Cue
     samples: int
     cancelled: Callable[[], bool] = _never
+
+    def moments(self) -> list[int]:
+        """The cue's sync points in samples from its start, in order, those outside it left out."""
+        places = sorted({samples_at(moment - self.cue.span.start_s) for moment in self.cue.sync_s})
+        return [place for place in places if 0 <= place < self.samples]
 
 
 @runtime_checkable

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from immersivaudio.engine.audio import amplitude
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Example, Licence, ParamValue, Stem, samples_at
+from immersivaudio.engine.audio import amplitude, lay
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Example, Licence, ParamValue, Stem
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError
 from immersivaudio.engine.examples import Study, forbidden, identified, licence_of, study
 from immersivaudio.engine.examples.matching import Wanted, matched
@@ -97,17 +97,14 @@ def _struck(heard: Study, brief: Brief, example: Example) -> Iterator[Block]:
     for start in range(0, brief.samples, _BLOCK):
         block = np.zeros((2, min(_BLOCK, brief.samples - start)), np.float32)
         for at, grain in laid:
-            first, last = max(start, at), min(start + block.shape[1], at + grain.shape[1])
-            if last > first:
-                block[:, first - start : last - start] += grain[:, first - at : last - at]
+            lay(block, grain, at - start)
         yield block * gain
 
 
 def _moments(brief: Brief) -> list[int]:
     cue = brief.cue
     if cue.sync_s:
-        places = sorted({samples_at(moment - cue.span.start_s) for moment in cue.sync_s})
-        return [place for place in places if 0 <= place < brief.samples]
+        return brief.moments()
     # Steps that nobody saw one by one.
     gap = SAMPLE_RATE_HZ / max(0.1, _knob(cue, "pace"))
     early = stream(cue.seed, 0x9ACE).standard_normal(int(brief.samples / gap) + 1) * 0.025
@@ -135,11 +132,7 @@ def _knob(cue: Cue, name: str) -> float:
     """A knob of the vocabulary within its range; its default where the cue says nothing sensible, 0.5 where the sound
     has none."""
     knob = BY_ID[cue.sound].knobs.get(name)
-    if knob is None:
-        return 0.5
-    said = cue.params.get(name, knob.default)
-    value = float(said) if isinstance(said, int | float) and np.isfinite(said) else knob.default
-    return min(max(value, knob.low), knob.high)
+    return 0.5 if knob is None else knob.of(cue.params.get(name))
 
 
 def _sustained(heard: Study, brief: Brief) -> Iterator[Block]:

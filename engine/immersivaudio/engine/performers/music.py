@@ -60,10 +60,7 @@ def score_of(cue: Cue, samples: int) -> composing.Score:
 
 def _knob(cue: Cue, name: str) -> float:
     """A knob of the vocabulary within its range, its default where the cue says nothing sensible."""
-    knob = BY_ID["music"].knobs[name]
-    said = cue.params.get(name, knob.default)
-    value = float(said) if isinstance(said, int | float) and np.isfinite(said) else knob.default
-    return min(max(value, knob.low), knob.high)
+    return BY_ID["music"].knobs[name].of(cue.params.get(name))
 
 
 def create() -> Music:

@@ -8,7 +8,7 @@ from typing import assert_never
 
 import numpy as np
 
-from immersivaudio.engine.cue import Cue, Licence, samples_at
+from immersivaudio.engine.cue import Cue, Licence
 from immersivaudio.engine.errors import CancelledError, RequestError
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Motion, Sound
@@ -74,11 +74,7 @@ def _frames(brief: Brief) -> Iterator[Array | None]:
 
 def _ask(brief: Brief, sound: Sound) -> Ask:
     """The cue's knobs within their ranges, defaults where it says nothing sensible."""
-    knobs = {}
-    for name, knob in sound.knobs.items():
-        said = brief.cue.params.get(name, knob.default)
-        value = float(said) if isinstance(said, int | float) and np.isfinite(said) else knob.default
-        knobs[name] = min(max(value, knob.low), knob.high)
+    knobs = {name: knob.of(brief.cue.params.get(name)) for name, knob in sound.knobs.items()}
     duration_s = brief.samples / RATE_HZ
     if sound.motion is Motion.MOVING and brief.cue.sync_s and not knobs["closest_s"]:
         knobs["closest_s"] = max(0.001, float(brief.cue.sync_s[0] - brief.cue.span.start_s))
@@ -95,8 +91,7 @@ def _moments(brief: Brief, ask: Ask) -> list[int] | None:
     """Where the blows fall, in samples from the cue's start, those outside it left out; None: nobody says."""
     cue = brief.cue
     if cue.sync_s:
-        places = sorted({samples_at(moment - cue.span.start_s) for moment in cue.sync_s})
-        return [place for place in places if 0 <= place < brief.samples]
+        return brief.moments()
     if "pace" in ask.knobs:
         return _walk(ask, brief.samples, _UNEVEN.get(cue.sound, 0.025))
     return None
