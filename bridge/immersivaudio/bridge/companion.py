@@ -31,6 +31,7 @@ from immersivaudio.bridge.errors import (
 )
 from immersivaudio.bridge.host import Json
 from immersivaudio.bridge.own_engine import OwnEngine
+from immersivaudio.bridge.process import sees_our_files
 from immersivaudio.bridge.proxy import proxy_of
 from immersivaudio.bridge.stdio import Answer, Answerer
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
@@ -63,7 +64,7 @@ class Companion:
         self._client: Client | None = None
         self._own: OwnEngine | None = None
         self._jobs: dict[str, Job] = {}
-        self._local = engine == AUTO or engine.startswith(("unix:", "127.", "localhost:", "[::1]:"))
+        self._local = engine == AUTO or sees_our_files(engine)
         self.answerer = Answerer(self._methods(), *_pipes())
 
     def serve(self) -> None:

@@ -15,6 +15,13 @@ from types import TracebackType
 
 from immersivaudio.bridge.errors import EngineGoneError
 
+_HERE = ("unix:", "127.", "localhost:", "[::1]:")
+
+
+def sees_our_files(address: str) -> bool:
+    """Whether an engine at ``address`` runs on this machine."""
+    return address.startswith(_HERE)
+
 
 class Engine:
     """An engine process of one's own; use it as a context manager."""

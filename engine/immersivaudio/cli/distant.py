@@ -6,15 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from immersivaudio.bridge.process import sees_our_files
 from immersivaudio.cli.outputs import Plan
 
 SENDING = ("auto", "proxies", "originals")
-_LOCAL = ("unix:", "127.", "localhost:", "[::1]")
 
 
 def is_local(address: str) -> bool:
     """Whether an engine at ``address`` sees the files that we see; none is an engine of this call's own."""
-    return not address or address.startswith(_LOCAL)
+    return not address or sees_our_files(address)
 
 
 def by_path(address: str, send: str) -> bool:

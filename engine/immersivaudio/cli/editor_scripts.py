@@ -3,11 +3,49 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from immersivaudio.engine.errors import UnavailableError
+import click
+
+from immersivaudio.engine.errors import OutputError, UnavailableError
+
+
+def installing(folder: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """What every ``install`` command takes, ``folder`` being the words for the one that may be named; a file that cannot
+    be written is a sentence.
+
+    Raises:
+        OutputError: from the command.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run(**options: object) -> None:
+            try:
+                command(**options)
+            except OSError as error:
+                raise OutputError(f"{error.filename} cannot be written: {error.strerror}.", "Give --folder.") from error
+
+        options = (
+            click.option("--uninstall", is_flag=True, help="Take away what was installed."),
+            click.option("--dry-run", is_flag=True, help="Only say what would be done."),
+            click.option("--folder", type=click.Path(path_type=Path), help=folder),
+        )
+        return functools.reduce(lambda dressed, option: option(dressed), reversed(options), run)
+
+    return decorate
+
+
+def settings_folder(platform: str, environment: Mapping[str, str], elsewhere: tuple[str, str]) -> Path:
+    """Where programs keep what a user sets; ``elsewhere`` than on macOS and Windows, a variable and the folder below home
+    where it is not set."""
+    if platform == "darwin":
+        return Path.home() / "Library/Application Support"
+    variable, usual = ("APPDATA", "AppData/Roaming") if platform == "win32" else elsewhere
+    return Path(environment.get(variable) or Path.home() / usual)
 
 
 def editor_script(editor: str, file: str) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from immersivaudio.cli.editor_scripts import editor_script, removed, written
+from immersivaudio.cli.editor_scripts import editor_script, installing, removed, settings_folder, written
 
 NAME = "immersivaudio"
 OLDEST = (4, 2)
@@ -21,17 +21,13 @@ _REPOSITORY = "user_default"
 
 
 @click.command("blender")
-@click.option("--uninstall", is_flag=True, help="Take away what was installed.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), help="A repository of extensions, .../extensions/user_default."
-)
+@installing("A repository of extensions, .../extensions/user_default.")
 def install_blender(uninstall: bool, dry_run: bool, folder: Path | None) -> None:
     """Put the extension into Blender (4.2 and newer): a panel in the sequencer's sidebar, and menu entries.
 
     The extension uses the environment that this command runs in; install again when that has moved.
     """
-    from immersivaudio.engine.errors import OutputError, RequestError
+    from immersivaudio.engine.errors import RequestError
 
     repositories = [folder] if folder else repositories_of(sys.platform, os.environ)
     if not repositories:
@@ -39,12 +35,9 @@ def install_blender(uninstall: bool, dry_run: bool, folder: Path | None) -> None
             "No settings of a Blender 4.2 or newer were found.",
             "Start Blender once and try again, or name its extensions folder with --folder.",
         )
-    try:
-        for repository in repositories:
-            for line in _one(repository / NAME, uninstall, dry_run):
-                click.echo(line)
-    except OSError as error:
-        raise OutputError(f"{error.filename} cannot be written: {error.strerror}.", "Give --folder.") from error
+    for repository in repositories:
+        for line in _one(repository / NAME, uninstall, dry_run):
+            click.echo(line)
     if not uninstall:
         click.echo("In Blender: Edit > Preferences > Add-ons, switch Immersivaudio on. Restart Blender if it is open.")
 
@@ -61,11 +54,8 @@ def repositories_of(platform: str, environment: Mapping[str, str]) -> list[Path]
 
 
 def _settings(platform: str, environment: Mapping[str, str]) -> Path:
-    if platform == "darwin":
-        return Path.home() / "Library/Application Support/Blender"
-    if platform == "win32":
-        return Path(environment.get("APPDATA", Path.home() / "AppData/Roaming")) / "Blender Foundation/Blender"
-    return Path(environment.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "blender"
+    base = settings_folder(platform, environment, ("XDG_CONFIG_HOME", ".config"))
+    return base / {"darwin": "Blender", "win32": "Blender Foundation/Blender"}.get(platform, "blender")
 
 
 def _version(name: str) -> tuple[int, int]:

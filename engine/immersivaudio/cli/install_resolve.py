@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import platformdirs
 
-from immersivaudio.cli.editor_scripts import editor_script, removed, written
+from immersivaudio.cli.editor_scripts import editor_script, installing, removed, settings_folder, written
 
 ENTRIES = {
     "Immersivaudio.py": "score",
@@ -30,25 +30,15 @@ _FREE = (
 
 
 @click.command("resolve")
-@click.option("--uninstall", is_flag=True, help="Take away what was installed.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path), help="Resolve's Fusion/Scripts/Utility folder, if elsewhere."
-)
+@installing("Resolve's Fusion/Scripts/Utility folder, if elsewhere.")
 def install_resolve(uninstall: bool, dry_run: bool, folder: Path | None) -> None:
     """Put Immersivaudio into DaVinci Resolve's menu Workspace > Scripts.
 
     The entries use the environment that this command runs in; install again when that has moved.
     """
-    from immersivaudio.engine.errors import OutputError
-
     menu = folder or menu_folder(sys.platform, os.environ)
     library = menu.parent / PACKAGE if folder else Path(platformdirs.user_data_dir("immersivaudio", False)) / "resolve"
-    try:
-        said = _uninstall(menu, library, dry_run) if uninstall else _install(menu, library, dry_run)
-    except OSError as error:
-        raise OutputError(f"{error.filename} cannot be written: {error.strerror}.", "Give --folder.") from error
-    for line in said:
+    for line in _uninstall(menu, library, dry_run) if uninstall else _install(menu, library, dry_run):
         click.echo(line)
     if not uninstall:
         click.echo("In Resolve: Workspace > Scripts > Immersivaudio. Restart Resolve if it is not listed.")
@@ -57,13 +47,9 @@ def install_resolve(uninstall: bool, dry_run: bool, folder: Path | None) -> None
 
 def menu_folder(platform: str, environment: Mapping[str, str]) -> Path:
     """Where Resolve looks for a user's scripts that show on every page."""
-    if platform == "darwin":
-        base = Path.home() / "Library/Application Support/Blackmagic Design/DaVinci Resolve"
-    elif platform == "win32":
-        base = Path(environment.get("APPDATA", Path.home() / "AppData/Roaming"))
-        base = base / "Blackmagic Design/DaVinci Resolve/Support"
-    else:
-        base = Path(environment.get("XDG_DATA_HOME", Path.home() / ".local/share")) / "DaVinciResolve"
+    base = settings_folder(platform, environment, ("XDG_DATA_HOME", ".local/share"))
+    vendor = "Blackmagic Design/DaVinci Resolve"
+    base /= {"darwin": vendor, "win32": f"{vendor}/Support"}.get(platform, "DaVinciResolve")
     return base / "Fusion/Scripts/Utility"
 
 
