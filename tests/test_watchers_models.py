@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,13 +214,17 @@ def test_what_is_no_network_is_refused_in_a_sentence(
 
 
 @cache
-def eyes() -> PictureWatcher:
+def loaded(name: str, variable: str, weights: Path) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMMERSIVAUDIO_YOLOX", str(YOLOX))
-        watcher = plugins.create("watchers", "objects")
+        patch.setenv(variable, str(weights))
+        watcher = plugins.create("watchers", name)
         assert watcher.available() == ""
         watcher.setup()
-    return watcher  # type: ignore[no-any-return]
+    return watcher
+
+
+def eyes() -> PictureWatcher:
+    return loaded("objects", "IMMERSIVAUDIO_YOLOX", YOLOX)  # type: ignore[no-any-return]
 
 
 @cache
@@ -313,14 +318,8 @@ def test_nothing_goes_on_across_a_cut() -> None:
         assert not over, (row.values["kind"], float(row.span.start_s), float(row.span.end_s))
 
 
-@cache
 def ears() -> SoundWatcher:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("IMMERSIVAUDIO_YAMNET", str(YAMNET))
-        watcher = plugins.create("watchers", "tagging")
-        assert watcher.available() == ""
-        watcher.setup()
-    return watcher  # type: ignore[no-any-return]
+    return loaded("tagging", "IMMERSIVAUDIO_YAMNET", YAMNET)  # type: ignore[no-any-return]
 
 
 def heard(name: str, folder: Path) -> list[Sighting]:

@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """Following what a detector finds: people, vehicles, animals and things, each one sighting while it is in view.
 
-Any detector that gives boxes with COCO's names can be followed. One ``object`` sighting a thing: ``kind`` (COCO's name), ``from_x`` ... ``to_y`` (where its centre comes from and goes
-to), ``closest_s`` (when it is largest), ``size`` (its largest share of the frame), ``from_size``, ``to_size``, ``speed``
-(frame widths a second while it moves), ``pace`` (own heights a second), ``moving`` (share of its time), ``count`` (how
-many of its kind are in view), ``ground`` (green, earth or grey beside its feet), ``agreement`` (how far the detector was of one mind), ``also`` (what else it took it for)
+Any detector that gives boxes with COCO's names can be followed. One ``object`` sighting a thing: ``kind`` (COCO's
+name), ``from_x`` ... ``to_y`` (where its centre comes from and goes to), ``closest_s`` (when it is largest), ``size``
+(its largest share of the frame), ``from_size``, ``to_size``, ``speed`` (frame widths a second while it moves), ``pace``
+(own heights a second), ``moving`` (share of its time), ``count`` (how many of its kind are in view), ``ground`` (green,
+earth or grey beside its feet), ``agreement`` (how far the detector was of one mind), ``also`` (what else it took it for)
 and ``path``: "share of the span:x,y,size ...". The span is the time in view. Balls are looked at in every frame; where
 one turns sharply, that is an ``impact``.
 """
 
 from __future__ import annotations
 
+import abc
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from immersivaudio.engine.cue import Clip, ParamValue, Sighting, Span, tidy
-from immersivaudio.engine.watchers import Frame, Picture
+from immersivaudio.engine.watchers import Frame, FrameWish, Picture
 from immersivaudio.engine.watchers._boxes import Box
 from immersivaudio.engine.watchers._cuts import Cuts
 from immersivaudio.engine.watchers._flights import Bounce, bounces
 from immersivaudio.engine.watchers._tracks import BALLS, Point, Track, Tracker
+from immersivaudio.engine.watchers._weights import Wanted
 
 _EVERY_S = Fraction(4, 25)
 _QUICK_S = Fraction(3, 5)
@@ -32,6 +36,54 @@ _LEAST_HITS, _LEAST_CONFIDENCE = 3, 0.25
 _MOVES = 0.03
 _ON_FEET = ("person", "dog", "horse", "cow", "sheep")
 _PATH_POINTS = 12
+_FULL_HZ = 30.0
+
+
+class Eyes(Protocol):
+    """A detector."""
+
+    def boxes(self, rgb: Picture) -> list[Box]:
+        """The things in ``rgb`` (uint8 ``[h, w, 3]``), the surest first."""
+        ...
+
+
+class Follower(abc.ABC):
+    """A picture watcher that follows what the detector in the weights ``wanted`` finds in pictures ``width`` wide."""
+
+    name: str
+    width: int
+    wanted: Wanted
+
+    def __init__(self) -> None:
+        self.wish = FrameWish(self.width, _FULL_HZ)
+        self._detector: Eyes | None = None
+        self._digest = ""
+
+    @property
+    def version(self) -> str:
+        """Names the weights, because other weights see other things; known without loading them."""
+        return f"1-{(self._digest or self.wanted.digest())[:12]}"
+
+    def available(self) -> str:
+        return self.wanted.lacks()
+
+    def setup(self) -> None:
+        """Load the network.
+
+        Raises:
+            UnavailableError: it is missing, refused, or no detector.
+        """
+        if self._detector is None:
+            self._detector, self._digest = self.load()
+
+    @abc.abstractmethod
+    def load(self) -> tuple[Eyes, str]:
+        """The detector, and the sha256 of its weights."""
+
+    def open(self, clip: Clip) -> Following:
+        self.setup()
+        assert self._detector is not None
+        return Following(self.name, clip, self._detector.boxes, self.width)
 
 
 @dataclass(slots=True)

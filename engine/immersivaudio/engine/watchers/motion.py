@@ -13,6 +13,7 @@ from immersivaudio.engine.watchers._courses import Courses, Pass
 from immersivaudio.engine.watchers._flow import WIDTH, Flow
 from immersivaudio.engine.watchers._impacts import Contact, Contacts
 from immersivaudio.engine.watchers._movers import Movers
+from immersivaudio.engine.watchers._plain import Plain
 from immersivaudio.engine.watchers._stretches import Stretch, Stretches
 from immersivaudio.engine.watchers._verdict import Impact, is_possible, judge
 
@@ -93,20 +94,5 @@ def _impact(impact: Impact) -> Sighting:
     return Sighting("motion", "impact", span, round(impact.confidence, 3), box, values)
 
 
-class _Motion:
-    name = "motion"
-    version = "6"
-    wish = FrameWish(WIDTH, 30.0)
-
-    def available(self) -> str:
-        return ""
-
-    def setup(self) -> None:
-        return None
-
-    def open(self, clip: Clip) -> _Session:
-        return _Session(clip)
-
-
-def create() -> _Motion:
-    return _Motion()
+def create() -> Plain:
+    return Plain("motion", "6", FrameWish(WIDTH, 30.0), _Session)

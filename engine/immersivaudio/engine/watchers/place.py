@@ -16,6 +16,7 @@ from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish, Picture
 from immersivaudio.engine.watchers._cells import Cells, Floats, measure, stuffs
 from immersivaudio.engine.watchers._kinds import Verdict, verdicts
+from immersivaudio.engine.watchers._plain import Plain
 
 _WIDTH = 192
 _EVERY_S = Fraction(1, 4)
@@ -143,20 +144,5 @@ def _sighting(verdict: Verdict, span: Span) -> Sighting:
     return Sighting("place", "place", span, round(verdict.confidence, 3), values=values)
 
 
-class _Place:
-    name = "place"
-    version = "5"
-    wish = FrameWish(_WIDTH, 30.0)
-
-    def available(self) -> str:
-        return ""
-
-    def setup(self) -> None:
-        return None
-
-    def open(self, clip: Clip) -> _Session:
-        return _Session(clip)
-
-
-def create() -> _Place:
-    return _Place()
+def create() -> Plain:
+    return Plain("place", "5", FrameWish(_WIDTH, 30.0), _Session)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from immersivaudio.engine.cue import Clip, Sighting, Span, tidy
 from immersivaudio.engine.watchers import Frame, FrameWish
+from immersivaudio.engine.watchers._plain import Plain
 
 Floats = NDArray[np.float32]
 
@@ -260,20 +261,5 @@ def _look_near(looks: Sequence[Look], time_s: float) -> Look | None:
     return min(near, key=lambda look: abs(look.at_s - time_s), default=None)
 
 
-class _Shots:
-    name = "shots"
-    version = "4"
-    wish = FrameWish(_WIDTH, 30.0)
-
-    def available(self) -> str:
-        return ""
-
-    def setup(self) -> None:
-        return None
-
-    def open(self, clip: Clip) -> _Session:
-        return _Session(clip)
-
-
-def create() -> _Shots:
-    return _Shots()
+def create() -> Plain:
+    return Plain("shots", "4", FrameWish(_WIDTH, 30.0), _Session)

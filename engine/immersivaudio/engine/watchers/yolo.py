@@ -15,16 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from immersivaudio.engine.cue import Clip
 from immersivaudio.engine.errors import UnavailableError
 from immersivaudio.engine.models import devices, store
-from immersivaudio.engine.watchers import FrameWish, Picture
+from immersivaudio.engine.watchers import Picture
 from immersivaudio.engine.watchers._boxes import LEAST, Box, letterboxed
-from immersivaudio.engine.watchers._following import Following
+from immersivaudio.engine.watchers._following import Follower
 from immersivaudio.engine.watchers._weights import Wanted, vouched
 
-_NAME, _WIDTH, _FULL_HZ = "yolo", 640, 30.0
-_WANTED = Wanted("IMMERSIVAUDIO_YOLO", "*yolo*.pt", "ultralytics", "ultralytics", "yolo")
+_WIDTH = 640
 _SHA256 = "IMMERSIVAUDIO_YOLO_SHA256"
 _SAME = 0.45
 
@@ -92,37 +90,16 @@ def _ultralytics() -> Any:
     return library
 
 
-class _Yolo:
-    name = _NAME
-    wish = FrameWish(_WIDTH, _FULL_HZ)
+class _Yolo(Follower):
+    name = "yolo"
+    width = _WIDTH
+    wanted = Wanted("IMMERSIVAUDIO_YOLO", "*yolo*.pt", "ultralytics", "ultralytics", "yolo")
 
-    def __init__(self) -> None:
-        self._detector: _Detector | None = None
-        self._digest = ""
-
-    @property
-    def version(self) -> str:
-        """Names the weights, because other weights see other things; known without loading them."""
-        return f"1-{(self._digest or _WANTED.digest())[:12]}"
-
-    def available(self) -> str:
-        return _WANTED.lacks()
-
-    def setup(self) -> None:
-        """Load the network.
-
-        Raises:
-            UnavailableError: it is missing, nobody vouches for it, or it is not made of known classes only.
-        """
-        if self._detector is None:
-            file = _WANTED.found()
-            self._digest = vouched(file, _SHA256)
-            self._detector = _Detector(file)
-
-    def open(self, clip: Clip) -> Following:
-        self.setup()
-        assert self._detector is not None
-        return Following(_NAME, clip, self._detector.boxes, _WIDTH)
+    def load(self) -> tuple[_Detector, str]:
+        """Refuses weights that nobody vouches for, or that are not made of known classes only."""
+        file = self.wanted.found()
+        digest = vouched(file, _SHA256)
+        return _Detector(file), digest
 
 
 def create() -> _Yolo:
