@@ -13,15 +13,15 @@ from urllib.parse import unquote
 import opentimelineio as otio
 import pytest
 from conftest import manifest
+from timelines import nothing_here
 
 from immersivaudio.cli import outputs
 from immersivaudio.engine import conform, dialects_out
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, GainPoint, Licence, Span, Stem, Take, samples_at
-from immersivaudio.engine.errors import MediaError, RequestError
+from immersivaudio.engine.errors import RequestError
 from immersivaudio.engine.exporters import rows
 from immersivaudio.engine.importers.exact import range_of, time_at
 from immersivaudio.engine.importers.warnings import Grumbles
-from immersivaudio.engine.media import Probe
 from immersivaudio.engine.mixing import MixOptions, MixResult, Placement, StemFile
 from immersivaudio.engine.otio_out import LaneFile, add_lanes
 from immersivaudio.engine.request import DIALECTS
@@ -31,11 +31,6 @@ NAMES = sorted(Path(entry["file"]).name for entry in manifest()["timeline"])
 HIT_S, HIT_FRAMES = Fraction(1, 2), 12
 GOLDEN = Path(__file__).parent / "golden"
 RIDE = Ride(3.0, (GainPoint(1.0, 0.0), GainPoint(2.0, -9.0), GainPoint(4.0, -9.0)))
-
-
-def nothing_here(path: Path) -> Probe:
-    """The media of these timelines are on their editors' machines."""
-    raise MediaError(f"{path.name} is missing.")
 
 
 def laid_on(timeline: otio.schema.Timeline, edit: Edit) -> otio.schema.Timeline:

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from conftest import manifest
+from timelines import nothing_here
 
 from immersivaudio.engine import conform
 from immersivaudio.engine.cue import Edit
-from immersivaudio.engine.errors import MediaError
-from immersivaudio.engine.media import Probe
 
 NTSC_24, NTSC_30 = Fraction(24000, 1001), Fraction(30000, 1001)
 
@@ -55,11 +54,6 @@ TABLE = {
     "mlt-demo-multitrack-luma.mlt": Facts(Fraction(350, 25), 8, 8),
 }
 ENTRIES = {Path(entry["file"]).name: entry for entry in manifest()["timeline"]}
-
-
-def nothing_here(path: Path) -> Probe:
-    """The media of these timelines are on their editors' machines."""
-    raise MediaError(f"{path.name} is missing.")
 
 
 @pytest.fixture(params=sorted(TABLE))

@@ -31,6 +31,11 @@ _RECENT_S = 3600.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+def is_blob(path: Path) -> bool:
+    """Whether ``path`` is named by what it holds: something uploaded, whose own name only its owner knows."""
+    return _SHA256.fullmatch(path.name) is not None
+
+
 class NoSpaceError(OutputError):
     """The engine's disk is full."""
 

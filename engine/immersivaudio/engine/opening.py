@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from immersivaudio.engine import access, conform, media
+from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.cue import Edit
 from immersivaudio.engine.errors import EngineError, MediaError, RequestError
 from immersivaudio.engine.request import ScoreRequest
@@ -42,7 +43,7 @@ def _probed(path: Path, name: str) -> media.Probe:
     try:
         return media.probe(path)
     except MediaError as error:
-        said = error.message.replace(path.name, name) if name and len(path.name) == 64 else error.message
+        said = error.message.replace(path.name, name) if name and is_blob(path) else error.message
         raise MediaError(said, error.hint) from error
 
 

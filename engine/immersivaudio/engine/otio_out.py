@@ -17,13 +17,13 @@ from typing import Any
 
 import opentimelineio as otio
 
+from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.mixing import MixResult, Placement, StemFile
 from immersivaudio.engine.riding import Ride, without
 
 NAMESPACE = "immersivaudio"
 GAIN = f"{NAMESPACE}.gain"
-_BLOB_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def add_lanes(
     taken = {track.name for track in result.tracks}
     for file in mixed.stems:
         if file.stem is not None and file.placements and file.stem in files:
-            track = _track(described, file, files[file.stem], _lead(result, edit))
+            track = _track(described, file, files[file.stem], lead_frames(result, edit))
             track.name = _free_name(track.name, taken)
             result.tracks.append(track)
     return result
@@ -139,7 +139,7 @@ def _free_name(name: str, taken: set[str]) -> str:
     return next(free for free in names if free not in taken)
 
 
-def _lead(timeline: otio.schema.Timeline, edit: Edit) -> int:
+def lead_frames(timeline: otio.schema.Timeline, edit: Edit) -> int:
     """Frames of the stack before the record begins, where the stack itself is trimmed."""
     trimmed = timeline.tracks.source_range
     return 0 if trimmed is None else round(Fraction(trimmed.start_time.to_seconds()) * edit.rate)
@@ -260,7 +260,7 @@ def _new_timeline(edit: Edit, files: Mapping[Stem, LaneFile]) -> otio.schema.Tim
 
 def _place_of(clip: Clip) -> str:
     """Where a clip's media lies for its owner: what was uploaded has a name for that, no place."""
-    return clip.name if clip.media and len(Path(clip.media).name) == _BLOB_NAME else clip.media or ""
+    return clip.name if clip.media and is_blob(Path(clip.media)) else clip.media or ""
 
 
 def _original_track(sheet: _Sheet, url: str) -> otio.schema.Track:

@@ -17,16 +17,17 @@ from typing import Any
 import opentimelineio as otio
 
 from immersivaudio.engine import riding
+from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.cue import Clip, Edit
 from immersivaudio.engine.errors import EngineError
+from immersivaudio.engine.importers.lanes import layered
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.media import Probe
-from immersivaudio.engine.otio_out import GAIN, NAMESPACE
+from immersivaudio.engine.otio_out import GAIN, NAMESPACE, lead_frames
 
 _STEEPEST_DB = 3.0
 _ON_FRAME = Fraction(1, 100)
-_BLOB_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ class _Shelf:
 
 def _plain_path(clip: Clip) -> str:
     """A plain path where there is one; media that was uploaded keeps the timeline's own name."""
-    if clip.media and len(Path(clip.media).name) != _BLOB_NAME:
+    if clip.media and not is_blob(Path(clip.media)):
         return clip.media
     return next(iter(path_names(clip.url)), clip.url) if clip.url else (clip.name if clip.media else "")
 
@@ -202,14 +203,7 @@ def _piece(clip: Clip, edit: Edit, shelf: _Shelf, grumbles: Grumbles) -> Piece:
 
 def _split(pieces: list[Piece]) -> list[list[Piece]]:
     """One list, unless three or more sound at once or one covers another, which no dissolve can mean."""
-    lanes: list[list[Piece]] = []
-    for piece in pieces:
-        lane = next((lane for lane in lanes if _follows(lane, piece)), None)
-        if lane is None:
-            lanes.append([piece])
-        else:
-            lane.append(piece)
-    return lanes or [[]]
+    return layered(pieces, _follows) or [[]]
 
 
 def _follows(lane: list[Piece], piece: Piece) -> bool:
@@ -221,8 +215,7 @@ def _follows(lane: list[Piece], piece: Piece) -> bool:
 
 
 def _lane(track: otio.schema.Track, edit: Edit, laid: otio.schema.Timeline) -> Row:
-    trimmed = laid.tracks.source_range
-    lead = 0 if trimmed is None else round(Fraction(trimmed.start_time.to_seconds()) * edit.rate)
+    lead = lead_frames(laid, edit)
     pieces = tuple(_generated(track, clip, edit, lead) for clip in track if isinstance(clip, otio.schema.Clip))
     return Row("audio", track.name, pieces, ours=True)
 

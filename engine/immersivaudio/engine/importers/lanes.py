@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import opentimelineio as otio
 
@@ -16,6 +16,7 @@ from immersivaudio.engine.importers.exact import range_of, time_at
 from immersivaudio.engine.importers.flatten import CLIPS_AT_MOST
 
 _ZERO = Fraction(0)
+_Laid = TypeVar("_Laid")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,17 +109,23 @@ def tracks(
 ) -> list[otio.schema.Track]:
     """Tracks, lowest first, that hold ``pieces``: one, unless three or more of them sound at once or one covers
     another, which no dissolve can mean."""
-    lanes: list[list[Piece]] = []
-    for piece in sorted((piece for piece in pieces if piece.duration_s > 0), key=lambda piece: piece.at_s):
-        lane = next((lane for lane in lanes if _follows(lane, piece)), None)
-        if lane is None:
-            lanes.append([piece])
-        else:
-            lane.append(piece)
+    lanes = layered(sorted((piece for piece in pieces if piece.duration_s > 0), key=lambda piece: piece.at_s), _follows)
     return [
         _track(name if not index else f"{name} ({index + 1})", kind, lane, rate, enabled)
         for index, lane in enumerate(lanes)
     ]
+
+
+def layered(pieces: Iterable[_Laid], follows: Callable[[list[_Laid], _Laid], bool]) -> list[list[_Laid]]:
+    """``pieces`` (in order of time) on as few lanes as ``follows(lane, piece)`` allows."""
+    lanes: list[list[_Laid]] = []
+    for piece in pieces:
+        lane = next((lane for lane in lanes if follows(lane, piece)), None)
+        if lane is None:
+            lanes.append([piece])
+        else:
+            lane.append(piece)
+    return lanes
 
 
 def _follows(lane: list[Piece], piece: Piece) -> bool:
