@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,6 @@ from immersivaudio.engine.models.weights import Weights
 
 NAMES = ("scene", "images", "caption", "speech", "sentiment", "emotion", "llm")
 """What the operator may name a checkpoint for."""
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _PICTURES = ("preprocessor_config.json", "processor_config.json")
 _WORDS = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
 _NEEDED = {
@@ -103,33 +101,14 @@ class Checkpoint:
             raise UnavailableError(absent)
         self._fetch()
         place = self.place()
-        self._check(place)
+        hint = f"Name one that transformers' {self.model} reads."
+        store.check_model(place.folder, lambda kind: kind.endswith(self.endings), self.purpose, hint)
         return self._held(place)
 
     def _fetch(self) -> None:
         wish = store.wish(self.name)
         if store.online() and "@" in wish:
             store.fetch(self.name, self._named())
-
-    def _check(self, place: Place) -> None:
-        """Refuse what is no such model, holds code, or has its numbers in a pickle."""
-        try:
-            config = json.loads((place.folder / "config.json").read_text("utf-8"))
-            kinds = [str(kind) for kind in config.get("architectures") or ()]
-        except (OSError, ValueError, AttributeError) as error:
-            raise _refused(f"{place.folder} has no readable config.json", "Name a model of transformers.") from error
-        if not any(kind.endswith(self.endings) for kind in kinds):
-            found = ", ".join(kinds) or "nothing that is named"
-            raise _refused(
-                f"{found} is not made for {self.purpose}", f"Name one that transformers' {self.model} reads."
-            )
-        if code := next(place.folder.rglob("*.py"), None):
-            raise _refused(f"{code.name} is program code", "Use weights that come without code.")
-        if not any(place.folder.glob("*.safetensors")):
-            pickled = any(file.suffix in _PICKLES for file in place.folder.iterdir())
-            what = "they are a pickle, which can run code" if pickled else "there is no .safetensors file"
-            raise _refused(what, "Save them again with safe_serialization=True.")
-        store.verify(place.folder)
 
     def _held(self, place: Place) -> Loaded:
         torch, transformers = importlib.import_module("torch"), importlib.import_module("transformers")
@@ -173,7 +152,7 @@ class Loaded:
         transformers = importlib.import_module("transformers")
         if not any((self.place.folder / file).is_file() for file in _NEEDED.get(kind, ("config.json",))):
             # transformers would make an empty one instead of saying so.
-            raise _refused(f"there is none of {', '.join(_NEEDED[kind])}", "Fetch them again, whole.")
+            raise store.refused(f"there is none of {', '.join(_NEEDED[kind])}", "Fetch them again, whole.")
         with _quietly(transformers):
             try:
                 return getattr(transformers, kind).from_pretrained(
@@ -203,7 +182,3 @@ def _quietly(transformers: Any) -> Iterator[None]:
     finally:
         log.set_verbosity(before)
         log.enable_progress_bar()
-
-
-def _refused(what: str, hint: str) -> UnavailableError:
-    return UnavailableError(f"The weights are refused: {what}.", hint)

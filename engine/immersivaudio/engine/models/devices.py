@@ -87,6 +87,16 @@ def release(device: Device) -> None:
         torch.mps.empty_cache()
 
 
+def placed(pipe: Any, device: Device, exact: tuple[str, ...]) -> Any:
+    """A diffusers pipeline on ``device`` in its precision, the components of ``exact`` in float32."""
+    import torch
+
+    pipe.to(device.name, getattr(torch, device.dtype))
+    for name in exact:
+        getattr(pipe, name).to(torch.float32)
+    return pipe
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without the libraries' progress bars and hints on the terminal; what is wrong comes as an exception anyway."""

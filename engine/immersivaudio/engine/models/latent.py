@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""A latent diffusion model on one device: from a cue's length and guide track to sound. Each performer says how its own
-parts encode, denoise and decode."""
+"""Latent diffusion: from a cue's length and guide track to sound. Each performer says how its own parts read words,
+denoise, encode and decode; torch is imported inside."""
 
 from __future__ import annotations
 
 import abc
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 from immersivaudio.engine.models import devices, guides, prompted, shaping
-from immersivaudio.engine.models.batching import Ask, Batcher, Spans
+from immersivaudio.engine.models.batching import Ask, Batcher, Spans, Told
+from immersivaudio.engine.models.neural import NeuralPerformer, seeded
 from immersivaudio.engine.models.prompted import Wish
 from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Brief
+from immersivaudio.engine.performers import Block, Brief
 
 _DECODE_S, _DECODE_OVERLAP_S = 20.48, 0.64
+_ENDING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +39,54 @@ class Lengths:
     beyond_s: float = 0.0
 
 
+class LatentPerformer(NeuralPerformer):
+    """A performer whose ``hold`` gives a :class:`LatentModel`: cues share its passes, and may follow their guide track."""
+
+    together = 8
+
+    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
+        return model.sound(brief, prompted.wish(brief.cue, model.defaults)), model.rate_hz
+
+    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
+        return guides.shaped(wave, rate_hz, brief, prompted.guide(brief.cue) > 0, _ENDING_S)
+
+
 class LatentModel(abc.ABC):
-    """The parts of a model on ``device``. ``axis`` is where time lies in its latents, ``hop`` samples to a frame; ``reach``
-    how many frames a sound depends on beyond its own, None where it depends on all."""
+    """The parts of a diffusers pipeline on ``device``, those of ``exact`` in float32; requests share passes of its ``net``.
+
+    ``axis`` is where time lies in its latents, ``hop`` samples to a frame; ``reach`` how many frames a sound depends on
+    beyond its own, None where it depends on all.
+    """
 
     axis = 2
     channels = 1
     reach: int | None = None
+    net = "transformer"
+    exact: tuple[str, ...] = ("vae",)
+    lengths: Lengths
+    defaults: prompted.Defaults
 
-    def __init__(
-        self, device: devices.Device, parts: tuple[Any, ...], rate_hz: int, hop: int, lengths: Lengths
-    ) -> None:
-        self.device, self.parts, self.rate_hz, self.hop, self.lengths = device, parts, rate_hz, hop, lengths
+    def __init__(self, pipe: Any, device: devices.Device, rate_hz: int, hop: int) -> None:
+        self.pipe, self.device = devices.placed(pipe, device, self.exact), device
+        self.parts = tuple(pipe.components.values())
+        self.rate_hz, self.hop = rate_hz, hop
         self.prompts = prompted.Kept()
+        self.batcher = Batcher(self.denoise, device.name, getattr(pipe, self.net).dtype)
         self._lock = threading.Lock()
 
-    batcher: Batcher
+    @abc.abstractmethod
+    def latents(self, frames: int) -> tuple[int, ...]:
+        """The shape of ``frames`` of its latents, ``[1, ...]``."""
 
     @abc.abstractmethod
+    def denoise(self, latents: Any, timesteps: Any, told: Told) -> Any:
+        """What its ``net`` predicts for a batch ``[B, ...]``."""
+
     def noise(self, frames: int, seed: int) -> Any:
         """``[1, ...]`` float32, drawn on the CPU: the same seed sounds alike on every device."""
+        import torch
+
+        return torch.randn(self.latents(frames), generator=seeded(seed), dtype=torch.float32)
 
     @abc.abstractmethod
     def ask(self, wish: Wish, noise: Any, guide: Any, seed: int) -> Ask:
@@ -64,9 +96,18 @@ class LatentModel(abc.ABC):
     def encode(self, guide: Wave, frames: int) -> Any:
         """A guide's sound ``[channels, n]`` as latents of ``frames``."""
 
-    @abc.abstractmethod
     def decode(self, latents: Any) -> Wave:
-        """Latents to sound ``[channels, n]`` in float32."""
+        """Latents to sound ``[channels, n]`` in float32: bfloat16 would leave its noise 48 dB below."""
+        heard: Wave = self.pipe.vae.decode(latents).sample[0].cpu().numpy()
+        return heard
+
+    def on_frames(self, wave: Wave, frames: int) -> Any:
+        """Sound cut or filled with silence to ``frames``, on the device: ``[1, channels, frames * hop]``."""
+        import torch
+
+        wanted = frames * self.hop
+        whole = np.pad(wave[:, :wanted], ((0, 0), (0, max(0, wanted - wave.shape[1]))))
+        return torch.from_numpy(whole)[None].to(self.device.name)
 
     def warm(self) -> Wave:
         """One step of the shortest sound."""

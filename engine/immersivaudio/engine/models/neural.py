@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """What every performer that rests on weights does alike: find them, hold them, survive a full device, check what came.
 
-A performer says which :class:`Kind` of weights it takes, how well it fits a cue, and how its model makes sound; torch is
-imported inside.
+A performer says which :class:`Kind` of weights it takes and how its model makes sound; torch is imported inside.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from immersivaudio.engine.errors import EngineError, RequestError, UnavailableEr
 from immersivaudio.engine.models import devices, holding, shaping, store, weights
 from immersivaudio.engine.models.holding import Holding, Wanted
 from immersivaudio.engine.models.shaping import Wave
+from immersivaudio.engine.models.suiting import Fitness
 from immersivaudio.engine.performers import Block, Brief
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
@@ -26,18 +26,28 @@ _CPU = devices.Device("cpu", "float32")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A family of weights: the performer's ``name``, the ``revision`` of its own code, and the components that must be
-    there with the class names that each may have. ``single``: one model in the folder, not a pipeline's parts."""
+    """A family of weights: the performer's ``name``, the ``revision`` of its own code, the components that must be
+    there with the class names that each may have, and what it suits. ``single``: one model in the folder, not a
+    pipeline's parts."""
 
     name: str
     revision: str
     classes: Mapping[str, tuple[str, ...]]
+    fitness: Fitness
     single: bool = False
 
     @property
     def default(self) -> weights.Weights:
         """The set of weights that it is best known by."""
         return next(known for known in weights.KNOWN if known.performer == self.name)
+
+    def check(self, place: store.Place) -> None:
+        """Refuse weights that are not of this kind, whole and safe: see :func:`store.check`."""
+        if self.single:
+            hint = "Use the weights that this performer is made for."
+            store.check_model(place.folder, self.classes["model"].__contains__, self.name, hint)
+        else:
+            store.check(place, self.classes)
 
 
 class NeuralPerformer(abc.ABC):
@@ -78,17 +88,17 @@ class NeuralPerformer(abc.ABC):
             return "" if store.online() else f"{error.message} {error.hint}"
         return ""
 
-    @abc.abstractmethod
     def fitness(self, cue: Cue) -> float:
         """See :meth:`Performer.fitness`."""
+        return self.kind.fitness.of(cue)
 
     @abc.abstractmethod
     def hold(self, place: store.Place, device: devices.Device) -> Any:
         """The model on the device; its ``warm()`` generates a little and gives the sound ``[channels, n]``."""
 
-    @abc.abstractmethod
     def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
         """The cue's sound ``[channels, n]`` in the model's own rate, and that rate."""
+        return model.sound(brief), model.rate_hz
 
     def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
         """From the model's sound to the take's blocks; struck cues have their attacks laid."""
@@ -153,7 +163,7 @@ class NeuralPerformer(abc.ABC):
     def _ready(self, device: devices.Device | None) -> Any:
         store.fetch(self.kind.name, self.kind.default)
         place = self._place()
-        store.check(place, self.kind.classes, single=self.kind.single)
+        self.kind.check(place)
         model = self._held(place, device or devices.choose())
         warmed = model.warm()
         if not shaping.is_finite(warmed) and model.device.dtype != "float32":

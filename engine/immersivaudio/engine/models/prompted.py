@@ -58,8 +58,17 @@ def wish(cue: Cue, defaults: Defaults) -> Wish:
         str(cue.params.get("negative_prompt", "")) or _negative(cue, prompt),
         round(neural.number(cue.params, "steps", defaults.steps, 1, defaults.most_steps)),
         neural.number(cue.params, "guidance", defaults.guidance, 1, 15),
-        neural.number(cue.params, "guide", guides.default(cue), 0, 0.95),
+        guide(cue),
     )
+
+
+def guide(cue: Cue) -> float:
+    """How closely ``cue`` is to follow its guide track, 0 to 0.95.
+
+    Raises:
+        RequestError: it says something else.
+    """
+    return neural.number(cue.params, "guide", guides.default(cue), 0, 0.95)
 
 
 def _negative(cue: Cue, prompt: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from immersivaudio.engine.audio import amplitude
+from immersivaudio.engine import audio
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, samples_at
 from immersivaudio.engine.errors import CancelledError, ResultError
 from immersivaudio.engine.loudness import LoudnessMeter
@@ -64,27 +64,15 @@ def rounded_up(value: int, grain: int) -> int:
 
 
 def join(parts: Sequence[Wave], spans: Sequence[Window], wanted: int) -> Wave:
-    """The windows ``[channels, n]`` laid over one another at constant power: ``[channels, wanted]``.
-
-    In an overlap the two are alike by some correlation r (they share their noise); the gains cos and sin are divided
-    by sqrt(1 + 2 r cos sin), the power that their sum would have (Fink, Holters and Zoelzer, DAFx 2016).
-    """
+    """The windows ``[channels, n]`` laid over one another at constant power: ``[channels, wanted]``."""
     joined = np.zeros((parts[0].shape[0], max(span.end for span in spans)), np.float32)
     for index, (part, span) in enumerate(zip(parts, spans, strict=True)):
         faded = part[:, : span.length].copy()
         if index and (overlap := spans[index - 1].end - span.start) > 0:
             old = joined[:, span.start : span.start + overlap]
-            faded[:, :overlap] = _cross(old, faded[:, :overlap])
+            faded[:, :overlap] = audio.crossfade(old, faded[:, :overlap])
         joined[:, span.start : span.start + faded.shape[1]] = faded
     return joined[:, :wanted]
-
-
-def _cross(old: Wave, new: Wave) -> Wave:
-    angle = (np.arange(old.shape[1]) + 0.5) / old.shape[1] * (np.pi / 2)
-    power = float(np.sqrt(np.vdot(old, old) * np.vdot(new, new)))
-    alike = max(0.0, float(np.vdot(old, new)) / power) if power > 0 else 0.0
-    scale = 1 / np.sqrt(1 + 2 * alike * np.cos(angle) * np.sin(angle))
-    return ((np.cos(angle) * old + np.sin(angle) * new) * scale).astype(np.float32)
 
 
 def is_struck(cue: Cue) -> bool:
@@ -144,7 +132,7 @@ def _level_gain(mono: Wave, rate_hz: int, brief: Brief) -> np.float32:
     power = meter.mean_power()
     first_db = -23.0 - 10 * float(np.log10(power)) if power > 0 else 0.0
     loudness = meter.integrated(first_db)
-    return np.float32(amplitude(first_db + SUSTAINED_LUFS - loudness) if loudness is not None else 0.0)
+    return np.float32(audio.amplitude(first_db + SUSTAINED_LUFS - loudness) if loudness is not None else 0.0)
 
 
 def stereo(wave: Wave, rate_hz: int, start: int, count: int) -> Block:
@@ -189,12 +177,12 @@ def struck(wave: Wave, rate_hz: int, brief: Brief, following: bool = False) -> I
     chosen = (
         _nearest(blows, moments, brief.samples) if following else [blows[i % len(blows)] for i in range(len(moments))]
     )
-    gain = np.float32(amplitude(STRUCK_PEAK_DB) * _strength(brief.cue))
+    gain = np.float32(audio.amplitude(STRUCK_PEAK_DB) * _strength(brief.cue))
     for start in range(0, brief.samples, _BLOCK):
         obey(brief)
         block = np.zeros((2, min(_BLOCK, brief.samples - start)), np.float32)
         for moment, blow in zip(moments, chosen, strict=True):
-            _lay(block, blow.wave, moment - blow.lead - start)
+            audio.lay(block, blow.wave, moment - blow.lead - start)
         yield block * gain
 
 
@@ -247,12 +235,7 @@ def _cut(whole: Wave, attack: int, begins: Sequence[int]) -> _Blow:
     return _Blow(blow / max(float(np.abs(blow).max(initial=0.0)), 1e-9), lead, attack)
 
 
-def _lay(block: Block, blow: Wave, at: int) -> None:
-    start, end = max(0, at), min(block.shape[1], at + blow.shape[1])
-    if end > start:
-        block[:, start:end] += blow[:, start - at : end - at]
-
-
 def obey(brief: Brief) -> None:
+    """Stop where the cue is cancelled."""
     if brief.cancelled():
         raise CancelledError("Cancelled.")

@@ -13,7 +13,7 @@ import importlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from immersivaudio.engine.models import weights as registry
 from immersivaudio.engine.models.weights import Weights
 
 MANIFEST = "SHA256SUMS"
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack")
 _HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w.-]+)?$")
 _LIBRARIES = ("diffusers", "transformers")
 _CHUNK = 1 << 20
@@ -143,48 +143,53 @@ def _here(performer: str, default: Weights) -> bool:
     return True
 
 
-def check(place: Place, classes: Mapping[str, tuple[str, ...]], *, single: bool = False) -> None:
-    """Refuse weights that are incomplete, pickled, of foreign classes, or not what their manifest says.
+def check(place: Place, classes: Mapping[str, tuple[str, ...]]) -> None:
+    """Refuse a pipeline's weights that are incomplete, pickled, of foreign classes, or not what their manifest says.
 
-    ``classes`` are the components that must be there and the class names that each may have. ``single``: one model of
-    transformers in the folder itself, with the key ``model``.
+    ``classes`` are the components that must be there and the class names that each may have.
 
     Raises:
         UnavailableError: with what is wrong.
     """
-    if single:
-        _check_single(place, classes["model"])
-    else:
-        index = _index(place.folder, place.weights.performer)
-        for part, names in classes.items():
-            _check_part(place, part, names, index)
-    if code := next(place.folder.rglob("*.py"), None):
-        raise _refused(f"{_name(place.folder, code)} is program code", "Use weights that come without code.")
-    verify(place.folder)
+    index = _index(place.folder, place.weights.performer)
+    for part, names in classes.items():
+        _check_part(place, part, names, index)
+    _check_whole(place.folder)
+
+
+def check_model(folder: Path, suits: Callable[[str], bool], purpose: str, hint: str) -> None:
+    """The same of one model of transformers in the folder itself, one of whose architectures ``suits``.
+
+    ``purpose`` is what it is wanted for and ``hint`` what to name instead, for a person.
+
+    Raises:
+        UnavailableError: with what is wrong.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        found = [str(name) for name in config.get("architectures") or ()]
+    except (OSError, ValueError, AttributeError) as error:
+        raise refused(f"{folder} has no readable config.json", f"Name the folder of a model for {purpose}.") from error
+    if not any(suits(name) for name in found):
+        raise refused(f"{', '.join(found) or 'a model of no name'} is not made for {purpose}", hint)
+    _check_safe(folder, "the model")
+    _check_whole(folder)
+
+
+def _check_whole(folder: Path) -> None:
+    if code := next(folder.rglob("*.py"), None):
+        raise refused(f"{_name(folder, code)} is program code", "Use weights that come without code.")
+    verify(folder)
 
 
 def _index(folder: Path, performer: str) -> dict[str, object]:
     try:
         index = json.loads((folder / "model_index.json").read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise _refused(
+        raise refused(
             f"{folder} has no readable model_index.json", f"Name the folder that {performer} lies in."
         ) from error
     return index if isinstance(index, dict) else {}
-
-
-def _check_single(place: Place, names: tuple[str, ...]) -> None:
-    try:
-        config = json.loads((place.folder / "config.json").read_text("utf-8"))
-        found = config["architectures"][0]
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        performer = place.weights.performer
-        raise _refused(
-            f"{place.folder} has no readable config.json", f"Name the folder that {performer} lies in."
-        ) from error
-    if found not in names:
-        raise _refused(f"it is {found} and not {names[0]}", "Use the weights that this performer is made for.")
-    _check_safe(place.folder, "the model")
 
 
 def _check_part(place: Place, part: str, names: tuple[str, ...], index: Mapping[str, object]) -> None:
@@ -192,11 +197,11 @@ def _check_part(place: Place, part: str, names: tuple[str, ...], index: Mapping[
     entry = index.get(part)
     library, found = entry if isinstance(entry, list) and len(entry) == 2 else ("nothing", "nothing")
     if found not in names:
-        raise _refused(f"its {part} is {found} and not {names[0]}", "Use the weights that this performer is made for.")
+        raise refused(f"its {part} is {found} and not {names[0]}", "Use the weights that this performer is made for.")
     if library not in (*_LIBRARIES, performer):
-        raise _refused(f"its {part} is to be loaded by {library}", "Use weights that diffusers or transformers load.")
+        raise refused(f"its {part} is to be loaded by {library}", "Use weights that diffusers or transformers load.")
     if not (folder / part).is_dir():
-        raise _refused(f"{part} is missing", "Fetch them again, whole.")
+        raise refused(f"{part} is missing", "Fetch them again, whole.")
     if (folder / part / "config.json").is_file():
         _check_safe(folder / part, part)
 
@@ -205,8 +210,8 @@ def _check_safe(folder: Path, what: str) -> None:
     if any(folder.glob("*.safetensors")):
         return
     if any(file.suffix in _PICKLES for file in folder.iterdir()):
-        raise _refused(f"{what} is a pickle, which can run code", "Save them again with safe_serialization=True.")
-    raise _refused(f"{what} has no .safetensors file", "Fetch them again, whole.")
+        raise refused(f"{what} is a pickle, which can run code", "Save them again with safe_serialization=True.")
+    raise refused(f"{what} has no .safetensors file", "Fetch them again, whole.")
 
 
 def verify(folder: Path) -> bool:
@@ -221,12 +226,12 @@ def verify(folder: Path) -> bool:
     sums = _sums(manifest)
     for name, expected in sums.items():
         if not (folder / name).is_file():
-            raise _refused(f"{name} is missing", "Fetch them again, whole.")
+            raise refused(f"{name} is missing", "Fetch them again, whole.")
         if sha256(folder / name) != expected:
             raise _differs(name)
     for file in folder.rglob("*.safetensors"):
         if _name(folder, file) not in sums:
-            raise _refused(f"{_name(folder, file)} is not in {MANIFEST}", "Remove it, or write the manifest anew.")
+            raise refused(f"{_name(folder, file)} is not in {MANIFEST}", "Remove it, or write the manifest anew.")
     return True
 
 
@@ -244,7 +249,7 @@ def _sums(manifest: Path) -> dict[str, str]:
     for line in manifest.read_text("utf-8").splitlines():
         found = re.fullmatch(r"([0-9a-f]{64}) [ *](.+)", line)
         if not found or Path(found.group(2)).is_absolute() or ".." in Path(found.group(2)).parts:
-            raise _refused(f"{MANIFEST} cannot be read", "Write it with sha256sum, one file a line.")
+            raise refused(f"{MANIFEST} cannot be read", "Write it with sha256sum, one file a line.")
         sums[found.group(2)] = found.group(1)
     return sums
 
@@ -290,8 +295,9 @@ def _name(folder: Path, file: Path) -> str:
 
 
 def _differs(name: str) -> UnavailableError:
-    return _refused(f"{name} is damaged: its sha256 is another", "Fetch that file again.")
+    return refused(f"{name} is damaged: its sha256 is another", "Fetch that file again.")
 
 
-def _refused(what: str, hint: str) -> UnavailableError:
+def refused(what: str, hint: str) -> UnavailableError:
+    """The error that says ``what`` is wrong with weights."""
     return UnavailableError(f"The weights are refused: {what}.", hint)

@@ -4,7 +4,9 @@ and torch are imported inside."""
 
 from __future__ import annotations
 
+import abc
 import threading
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -12,21 +14,17 @@ import numpy as np
 
 from immersivaudio.engine import prompts
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Span, Stem
-from immersivaudio.engine.models import devices, neural, shaping
+from immersivaudio.engine.models import devices, guides, neural, shaping, store
+from immersivaudio.engine.models.neural import NeuralPerformer
 from immersivaudio.engine.models.shaping import Wave, Window
-from immersivaudio.engine.performers import Brief
+from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.performers.music import score_of
 
 # What the model was trained on, and how much of it is heard again by the next window.
 _LONGEST_S, _OVERLAP_S = 29.0, 9.0
 _SHORTEST_S, _GRAIN_S = 1.0, 1.0
 _GUIDANCE, _TOP_K = 3.0, 250.0
-ENDING_S = 2.0
-
-
-def fits(cue: Cue) -> bool:
-    """Whether a cue is music."""
-    return cue.stem is Stem.MUSIC or cue.sound == "music"
+_ENDING_S = 2.0
 
 
 def words(brief: Brief) -> str:
@@ -34,6 +32,32 @@ def words(brief: Brief) -> str:
     cue = brief.cue
     said = cue.prompt or prompts.template(cue)
     return f"{said}, {score_of(cue, brief.samples).wanted_bpm:.0f} bpm"
+
+
+class MusicPerformer(NeuralPerformer, abc.ABC):
+    """A performer of music, which ends on the cue's last sample."""
+
+    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
+        return shaping.sustained(wave, rate_hz, brief, _ENDING_S)
+
+
+class TokenPerformer(MusicPerformer):
+    """A performer whose one model of transformers makes tokens. It ``follows`` the chords of the piece that the rules
+    compose for the cue's cuts, or words alone."""
+
+    follows = False
+
+    def hold(self, place: store.Place, device: devices.Device) -> TokenModel:
+        import transformers
+
+        published = getattr(transformers, self.kind.classes["model"][0])
+        net = published.from_pretrained(place.folder, use_safetensors=True, local_files_only=True)
+        words = transformers.AutoTokenizer.from_pretrained(place.folder, local_files_only=True)
+        return TokenModel(net, words, device)
+
+    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
+        melody = guides.render(brief, model.rate_hz, 1) if self.follows else None
+        return model.sound(brief, melody, continues=not self.follows), model.rate_hz
 
 
 class TokenModel:

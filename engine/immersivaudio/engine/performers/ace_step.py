@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from immersivaudio.engine import prompts
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue
-from immersivaudio.engine.models import devices, guides, latent, neural, shaping, store, tokens
-from immersivaudio.engine.models.neural import Kind, NeuralPerformer
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ
+from immersivaudio.engine.models import devices, guides, latent, neural, shaping, store
+from immersivaudio.engine.models.neural import Kind
 from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Block, Brief
+from immersivaudio.engine.models.suiting import Fitness
+from immersivaudio.engine.models.tokens import MusicPerformer
+from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.music import score_of
 
 _CLASSES: dict[str, tuple[str, ...]] = {
@@ -30,18 +32,15 @@ _CLASSES: dict[str, tuple[str, ...]] = {
     "condition_encoder": ("AceStepConditionEncoder",),
     "scheduler": ("FlowMatchEulerDiscreteScheduler",),
 }
-_SHORTEST_S, _LONGEST_S = 10.0, 600.0
+_SHORTEST_S = 10.0
 _KEYS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
-_FITNESS, _GUIDE = 0.65, 0.8
+_GUIDE = 0.8
 
 
-class AceStep(NeuralPerformer):
+class AceStep(MusicPerformer):
     """The performer."""
 
-    kind = Kind("ace_step", "1", _CLASSES)
-
-    def fitness(self, cue: Cue) -> float:
-        return _FITNESS if tokens.fits(cue) and cue.span.duration_s <= _LONGEST_S else 0.0
+    kind = Kind("ace_step", "1", _CLASSES, Fitness(music=0.65, longest_s=Fraction(600)))
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         from diffusers import AceStepPipeline
@@ -50,22 +49,12 @@ class AceStep(NeuralPerformer):
         pipe.set_progress_bar_config(disable=True)
         return Model(pipe, device)
 
-    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
-        return model.sound(brief), model.rate_hz
-
-    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
-        return shaping.sustained(wave, rate_hz, brief, tokens.ENDING_S)
-
 
 class Model:
     """The published pipeline on one device, one cue at a time: it is not made for two threads."""
 
     def __init__(self, pipe: Any, device: devices.Device) -> None:
-        import torch
-
-        pipe.to(device.name, getattr(torch, device.dtype))
-        pipe.vae.to(torch.float32)
-        self.pipe, self.device = pipe, device
+        self.pipe, self.device = devices.placed(pipe, device, ("vae",)), device
         self.parts = tuple(pipe.components.values())
         self.rate_hz = int(pipe.sample_rate)
         self.hop = round(pipe.sample_rate / pipe.latents_per_second)

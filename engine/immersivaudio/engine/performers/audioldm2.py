@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from immersivaudio.engine.cue import Cue, Stem
-from immersivaudio.engine.models import devices, guides, prompted, spectra, store
-from immersivaudio.engine.models.batching import Ask, Batcher
-from immersivaudio.engine.models.latent import LatentModel, Lengths
-from immersivaudio.engine.models.neural import Kind, NeuralPerformer, seeded
+from immersivaudio.engine.models import devices, prompted, spectra, store
+from immersivaudio.engine.models.batching import Ask, Told
+from immersivaudio.engine.models.latent import LatentModel, LatentPerformer, Lengths
+from immersivaudio.engine.models.neural import Kind
 from immersivaudio.engine.models.prompted import Wish
 from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.models.suiting import Fitness
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "vae": ("AutoencoderKL",),
@@ -39,59 +36,38 @@ _CLASSES: dict[str, tuple[str, ...]] = {
 }
 # The model was trained on 10.24 s; below about 2.5 s it gives fragments.
 _LENGTHS = Lengths(longest_s=10.24, shortest_s=2.56, grain_s=1.28, overlap_s=1.28, struck_s=5.12)
-_DEFAULTS = prompted.Defaults(steps=20, guidance=3.5)
 # What physics does poorly and a generator does well.
-_FITNESS = {"crowd": 0.9, "forest": 0.85, "night": 0.8, "city": 0.7, "traffic": 0.6}
-_MOTION_FITNESS = {Motion.SUSTAINED: 0.45, Motion.STRUCK: 0.3, Motion.MOVING: 0.2}
-_FREE_FITNESS = 0.8
+_FITNESS = Fitness(
+    {"crowd": 0.9, "forest": 0.85, "night": 0.8, "city": 0.7, "traffic": 0.6},
+    sustained=0.45, struck=0.3, moving=0.2, free=0.8,
+)  # fmt: skip
 
 
-class AudioLDM2(NeuralPerformer):
+class AudioLDM2(LatentPerformer):
     """The performer."""
 
-    kind = Kind("audioldm2", "2", _CLASSES)
-    together = 8
-
-    def fitness(self, cue: Cue) -> float:
-        if cue.stem in (Stem.MUSIC, Stem.DIALOGUE):
-            return 0.0
-        sound = BY_ID.get(cue.sound)
-        if sound is None:
-            return _FREE_FITNESS if cue.prompt or cue.sound else 0.0
-        return _FITNESS.get(sound.id, _MOTION_FITNESS[sound.motion])
+    kind = Kind("audioldm2", "2", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)
 
-    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
-        return model.sound(brief, prompted.wish(brief.cue, _DEFAULTS)), model.rate_hz
-
-    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
-        return guides.shaped(wave, rate_hz, brief, prompted.wish(brief.cue, _DEFAULTS).guide > 0)
-
 
 class Model(LatentModel):
-    """The published parts on one device; requests share passes of the U-Net."""
+    """The published parts; requests share passes of the U-Net."""
+
+    net = "unet"
+    exact = ("vae", "vocoder")
+    lengths = _LENGTHS
+    defaults = prompted.Defaults(steps=20, guidance=3.5)
 
     def __init__(self, pipe: Any, device: devices.Device) -> None:
-        import torch
-
-        pipe.to(device.name, getattr(torch, device.dtype))
-        for part in (pipe.vae, pipe.vocoder):
-            part.to(torch.float32)
-        self.pipe = pipe
         config = pipe.vocoder.config
         self._mel_hop = int(np.prod(config.upsample_rates))
-        hop = self._mel_hop * int(pipe.vae_scale_factor)
-        super().__init__(device, tuple(pipe.components.values()), int(config.sampling_rate), hop, _LENGTHS)
-        self.batcher = Batcher(self._denoise, device.name, pipe.unet.dtype)
+        super().__init__(pipe, device, int(config.sampling_rate), self._mel_hop * int(pipe.vae_scale_factor))
 
-    def noise(self, frames: int, seed: int) -> Any:
-        import torch
-
+    def latents(self, frames: int) -> tuple[int, ...]:
         bins = self.pipe.vocoder.config.model_in_dim // self.pipe.vae_scale_factor
-        shape = (1, self.pipe.unet.config.in_channels, frames, bins)
-        return torch.randn(shape, generator=seeded(seed), dtype=torch.float32)
+        return (1, self.pipe.unet.config.in_channels, frames, bins)
 
     def ask(self, wish: Wish, noise: Any, guide: Any, seed: int) -> Ask:
         solver = copy.deepcopy(self.pipe.scheduler)
@@ -104,7 +80,7 @@ class Model(LatentModel):
         told, untold = self.prompts.get((wish.prompt, wish.negative, wish.guided), lambda: _told(self.pipe, wish))
         return Ask(start, solver, told, untold, wish.guidance, self.spans(noise.shape[2]), first)
 
-    def _denoise(self, latents: Any, timesteps: Any, told: Any) -> Any:
+    def denoise(self, latents: Any, timesteps: Any, told: Told) -> Any:
         return self.pipe.unet(
             latents,
             timesteps,
@@ -124,7 +100,6 @@ class Model(LatentModel):
         return self.pipe.vae.encode(given).latent_dist.mode() * self.pipe.vae.config.scaling_factor
 
     def decode(self, latents: Any) -> Wave:
-        """In float32: bfloat16 would leave its noise 48 dB below."""
         mel = self.pipe.vae.decode(latents / self.pipe.vae.config.scaling_factor).sample
         heard: Wave = self.pipe.mel_spectrogram_to_waveform(mel).numpy()
         return heard

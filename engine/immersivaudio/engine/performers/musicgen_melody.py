@@ -5,41 +5,23 @@ is the piece that the rules compose for the cue's cuts. 32 kHz. Weights CC-BY-NC
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from typing import Any
 
-from immersivaudio.engine.cue import Cue
-from immersivaudio.engine.models import devices, guides, shaping, store, tokens
-from immersivaudio.engine.models.neural import Kind, NeuralPerformer
-from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Block, Brief
-
-_CLASSES = {"model": ("MusicgenMelodyForConditionalGeneration",)}
-_FITNESS = 0.7
+from immersivaudio.engine.models.neural import Kind
+from immersivaudio.engine.models.suiting import Fitness
+from immersivaudio.engine.models.tokens import TokenPerformer
 
 
-class MusicGenMelody(NeuralPerformer):
+class MusicGenMelody(TokenPerformer):
     """The performer."""
 
-    kind = Kind("musicgen_melody", "1", _CLASSES, single=True)
-
-    def fitness(self, cue: Cue) -> float:
-        return _FITNESS if tokens.fits(cue) else 0.0
-
-    def hold(self, place: store.Place, device: devices.Device) -> tokens.TokenModel:
-        from transformers import AutoTokenizer, MusicgenMelodyForConditionalGeneration
-
-        net = MusicgenMelodyForConditionalGeneration.from_pretrained(
-            place.folder, use_safetensors=True, local_files_only=True
-        )
-        return tokens.TokenModel(net, AutoTokenizer.from_pretrained(place.folder, local_files_only=True), device)
-
-    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
-        melody = guides.render(brief, model.rate_hz, 1)
-        return model.sound(brief, melody, continues=False), model.rate_hz
-
-    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
-        return shaping.sustained(wave, rate_hz, brief, tokens.ENDING_S)
+    kind = Kind(
+        "musicgen_melody",
+        "1",
+        {"model": ("MusicgenMelodyForConditionalGeneration",)},
+        Fitness(music=0.7),
+        single=True,
+    )
+    follows = True
 
 
 @functools.cache

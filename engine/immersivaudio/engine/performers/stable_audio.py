@@ -11,20 +11,16 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from immersivaudio.engine.cue import Cue, Stem
-from immersivaudio.engine.models import devices, guides, neural, prompted, store
-from immersivaudio.engine.models.batching import Ask, Batcher
-from immersivaudio.engine.models.latent import LatentModel, Lengths
-from immersivaudio.engine.models.neural import Kind, NeuralPerformer, seeded
+from immersivaudio.engine.models import devices, neural, prompted, store
+from immersivaudio.engine.models.batching import Ask, Told
+from immersivaudio.engine.models.latent import LatentModel, LatentPerformer, Lengths
+from immersivaudio.engine.models.neural import Kind
 from immersivaudio.engine.models.prompted import Wish
 from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.models.suiting import Fitness
+from immersivaudio.engine.performers import Brief
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "vae": ("AutoencoderOobleck",),
@@ -35,62 +31,39 @@ _CLASSES: dict[str, tuple[str, ...]] = {
     "scheduler": ("CosineDPMSolverMultistepScheduler", "EDMDPMSolverMultistepScheduler"),
 }
 _LENGTHS = Lengths(longest_s=47.0, shortest_s=2.5, grain_s=2.9, overlap_s=5.8, struck_s=8.0, beyond_s=0.7)
-_DEFAULTS = prompted.Defaults(steps=50, guidance=7.0)
-_FITNESS = {"crowd": 0.8, "forest": 0.88, "night": 0.85, "city": 0.8, "traffic": 0.75}
-_MOTION_FITNESS = {Motion.SUSTAINED: 0.48, Motion.STRUCK: 0.4, Motion.MOVING: 0.3}
-_FREE_FITNESS = 0.85
-_MUSIC_FITNESS = 0.4
-_ENDING_S = 2.0
+_FITNESS = Fitness(
+    {"crowd": 0.8, "forest": 0.88, "night": 0.85, "city": 0.8, "traffic": 0.75},
+    sustained=0.48, struck=0.4, moving=0.3, free=0.85, music=0.4,
+)  # fmt: skip
 
 
-class StableAudio(NeuralPerformer):
+class StableAudio(LatentPerformer):
     """The performer."""
 
-    kind = Kind("stable_audio", "1", _CLASSES)
-    together = 8
-
-    def fitness(self, cue: Cue) -> float:
-        if cue.stem is Stem.DIALOGUE:
-            return 0.0
-        if cue.stem is Stem.MUSIC:
-            return _MUSIC_FITNESS
-        sound = BY_ID.get(cue.sound)
-        if sound is None:
-            return _FREE_FITNESS if cue.prompt or cue.sound else 0.0
-        return _FITNESS.get(sound.id, _MOTION_FITNESS[sound.motion])
+    kind = Kind("stable_audio", "1", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)
 
     def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
         whole = neural.number(brief.cue.params, "whole_window", 0, 0, 1) > 0
-        return model.sound(brief, _wish(brief.cue), at_least_s=_LENGTHS.longest_s if whole else 0.0), model.rate_hz
-
-    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
-        return guides.shaped(wave, rate_hz, brief, _wish(brief.cue).guide > 0, _ENDING_S)
+        wish = prompted.wish(brief.cue, model.defaults)
+        return model.sound(brief, wish, at_least_s=_LENGTHS.longest_s if whole else 0.0), model.rate_hz
 
 
 class Model(LatentModel):
-    """The published parts on one device; requests share passes of the transformer."""
+    """The published parts."""
 
     channels = 2
     reach = 16
+    lengths = _LENGTHS
+    defaults = prompted.Defaults(steps=50, guidance=7.0)
 
     def __init__(self, pipe: Any, device: devices.Device) -> None:
-        import torch
+        super().__init__(pipe, device, int(pipe.vae.config.sampling_rate), int(pipe.vae.hop_length))
 
-        pipe.to(device.name, getattr(torch, device.dtype))
-        pipe.vae.to(torch.float32)
-        self.pipe = pipe
-        parts = tuple(pipe.components.values())
-        super().__init__(device, parts, int(pipe.vae.config.sampling_rate), int(pipe.vae.hop_length), _LENGTHS)
-        self.batcher = Batcher(self._denoise, device.name, pipe.transformer.dtype)
-
-    def noise(self, frames: int, seed: int) -> Any:
-        import torch
-
-        shape = (1, self.pipe.transformer.config.in_channels, frames)
-        return torch.randn(shape, generator=seeded(seed), dtype=torch.float32)
+    def latents(self, frames: int) -> tuple[int, ...]:
+        return (1, self.pipe.transformer.config.in_channels, frames)
 
     def ask(self, wish: Wish, noise: Any, guide: Any, seed: int) -> Ask:
         solver = _solver(self.pipe.scheduler.config, None if guide is None else 1 - wish.guide)
@@ -119,7 +92,7 @@ class Model(LatentModel):
         untold, told = ({name: row[half : half + 1] for name, row in rows.items()} for half in (0, 1))
         return told, untold
 
-    def _denoise(self, latents: Any, timesteps: Any, told: Any) -> Any:
+    def denoise(self, latents: Any, timesteps: Any, told: Told) -> Any:
         from diffusers.models.embeddings import get_1d_rotary_pos_embed
 
         rotary = get_1d_rotary_pos_embed(
@@ -138,19 +111,7 @@ class Model(LatentModel):
         )[0]
 
     def encode(self, guide: Wave, frames: int) -> Any:
-        import torch
-
-        wanted = frames * self.hop
-        whole = np.pad(guide[:, :wanted], ((0, 0), (0, max(0, wanted - guide.shape[1]))))
-        return self.pipe.vae.encode(torch.from_numpy(whole)[None].to(self.device.name)).latent_dist.mode()
-
-    def decode(self, latents: Any) -> Wave:
-        heard: Wave = self.pipe.vae.decode(latents).sample[0].cpu().numpy()
-        return heard
-
-
-def _wish(cue: Cue) -> Wish:
-    return prompted.wish(cue, _DEFAULTS)
+        return self.pipe.vae.encode(self.on_frames(guide, frames)).latent_dist.mode()
 
 
 def _solver(config: Any, noisiness: float | None) -> Any:

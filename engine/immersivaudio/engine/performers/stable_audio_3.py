@@ -10,20 +10,17 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from immersivaudio.engine.cue import Cue, Stem
-from immersivaudio.engine.models import devices, guides, prompted, store
-from immersivaudio.engine.models.batching import Ask, Batcher
-from immersivaudio.engine.models.latent import LatentModel, Lengths
-from immersivaudio.engine.models.neural import Kind, NeuralPerformer, seeded
+from immersivaudio.engine.models import devices, prompted, store
+from immersivaudio.engine.models.batching import Ask, Told
+from immersivaudio.engine.models.latent import LatentModel, LatentPerformer, Lengths
+from immersivaudio.engine.models.neural import Kind, seeded
 from immersivaudio.engine.models.prompted import Wish
 from immersivaudio.engine.models.shaping import Wave
-from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.sounds import BY_ID, Motion
+from immersivaudio.engine.models.suiting import Fitness
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "vae": ("AutoencoderSAME",),
@@ -38,60 +35,34 @@ _DISTILLED = prompted.Defaults(steps=8, guidance=1.0)
 _BASE = prompted.Defaults(steps=100, guidance=6.0)
 # The log signal-to-noise range that the published pipeline samples.
 _LOGSNR_MIN, _LOGSNR_MAX = -6.2, 2.0
-_FITNESS = {"crowd": 0.85, "forest": 0.9, "night": 0.88, "city": 0.85, "traffic": 0.8}
-_MOTION_FITNESS = {Motion.SUSTAINED: 0.49, Motion.STRUCK: 0.45, Motion.MOVING: 0.35}
-_FREE_FITNESS, _MUSIC_FITNESS = 0.9, 0.55
-_ENDING_S = 2.0
+_FITNESS = Fitness(
+    {"crowd": 0.85, "forest": 0.9, "night": 0.88, "city": 0.85, "traffic": 0.8},
+    sustained=0.49, struck=0.45, moving=0.35, free=0.9, music=0.55,
+)  # fmt: skip
 
 
-class StableAudio3(NeuralPerformer):
+class StableAudio3(LatentPerformer):
     """The performer."""
 
-    kind = Kind("stable_audio_3", "1", _CLASSES)
-    together = 8
-
-    def fitness(self, cue: Cue) -> float:
-        if cue.stem is Stem.DIALOGUE:
-            return 0.0
-        if cue.stem is Stem.MUSIC:
-            return _MUSIC_FITNESS
-        sound = BY_ID.get(cue.sound)
-        if sound is None:
-            return _FREE_FITNESS if cue.prompt or cue.sound else 0.0
-        return _FITNESS.get(sound.id, _MOTION_FITNESS[sound.motion])
+    kind = Kind("stable_audio_3", "1", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)
 
-    def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
-        return model.sound(brief, prompted.wish(brief.cue, model.defaults)), model.rate_hz
-
-    def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
-        return guides.shaped(wave, rate_hz, brief, prompted.wish(brief.cue, _BASE).guide > 0, _ENDING_S)
-
 
 class Model(LatentModel):
-    """The published parts on one device; requests share passes of the transformer."""
+    """The published parts."""
 
     channels = 2
     reach = 16
+    lengths = _LENGTHS
 
     def __init__(self, pipe: Any, device: devices.Device) -> None:
-        import torch
-
-        pipe.to(device.name, getattr(torch, device.dtype))
-        pipe.vae.to(torch.float32)
-        self.pipe = pipe
         self.defaults = _DISTILLED if pipe.scheduler.config.stochastic_sampling else _BASE
-        parts = tuple(pipe.components.values())
-        super().__init__(device, parts, int(pipe.vae.config.sampling_rate), int(pipe.vae.downsampling_ratio), _LENGTHS)
-        self.batcher = Batcher(self._denoise, device.name, pipe.transformer.dtype)
+        super().__init__(pipe, device, int(pipe.vae.config.sampling_rate), int(pipe.vae.downsampling_ratio))
 
-    def noise(self, frames: int, seed: int) -> Any:
-        import torch
-
-        shape = (1, self.pipe.vae.config.latent_dim, frames)
-        return torch.randn(shape, generator=seeded(seed), dtype=torch.float32)
+    def latents(self, frames: int) -> tuple[int, ...]:
+        return (1, self.pipe.vae.config.latent_dim, frames)
 
     def ask(self, wish: Wish, noise: Any, guide: Any, seed: int) -> Ask:
         noisiness = 1.0 if guide is None else 1 - wish.guide
@@ -120,7 +91,7 @@ class Model(LatentModel):
         text, text_mask = pipe.prepare_cross_attention(embeds, mask, length)
         return {"text": text, "mask": text_mask, "length": length}
 
-    def _denoise(self, latents: Any, timesteps: Any, told: Any) -> Any:
+    def denoise(self, latents: Any, timesteps: Any, told: Told) -> Any:
         return self.pipe.transformer(
             latents,
             timesteps,
@@ -131,15 +102,7 @@ class Model(LatentModel):
         )[0]
 
     def encode(self, guide: Wave, frames: int) -> Any:
-        import torch
-
-        wanted = frames * self.hop
-        whole = np.pad(guide[:, :wanted], ((0, 0), (0, max(0, wanted - guide.shape[1]))))
-        return self.pipe.vae.encode(torch.from_numpy(whole)[None].to(self.device.name)).latents
-
-    def decode(self, latents: Any) -> Wave:
-        heard: Wave = self.pipe.vae.decode(latents).sample[0].cpu().numpy()
-        return heard
+        return self.pipe.vae.encode(self.on_frames(guide, frames)).latents
 
 
 def _sigmas(steps: int, noisiness: float) -> list[float]:
