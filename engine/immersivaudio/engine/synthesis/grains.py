@@ -25,10 +25,10 @@ def rub(rng: Rng, centre_hz: float) -> Array:
 
 
 class Tape:
-    """Waveforms laid at any sample from now on, read frame by frame: tails run over the joins."""
+    """Waveforms laid at any sample from now on, read ``frame`` samples at a time: tails run over the joins."""
 
-    def __init__(self, kind: type[np.floating[Any]] = np.float64) -> None:
-        self._buffer = np.zeros((2, 2 * FRAME), kind)
+    def __init__(self, kind: type[np.floating[Any]] = np.float64, frame: int = FRAME) -> None:
+        self._buffer, self._frame = np.zeros((2, 2 * frame), kind), frame
 
     def lay(self, start: int, wave: Array, sides: Array) -> None:
         """Add mono ``wave`` at ``start`` samples from the frame's first, with ``sides`` ``[2]`` gains."""
@@ -44,15 +44,15 @@ class Tape:
 
     def frame(self) -> Array:
         """The next frame, and forget it."""
-        out = self._buffer[:, :FRAME].copy()
-        self._buffer[:, :-FRAME] = self._buffer[:, FRAME:]
-        self._buffer[:, -FRAME:] = 0.0
+        out = self._buffer[:, : self._frame].copy()
+        self._buffer[:, : -self._frame] = self._buffer[:, self._frame :]
+        self._buffer[:, -self._frame :] = 0.0
         return out
 
     def _reach(self, end: int) -> None:
         missing = end - self._buffer.shape[1]
         if missing > 0:
-            self._buffer = np.pad(self._buffer, ((0, 0), (0, missing + FRAME)))
+            self._buffer = np.pad(self._buffer, ((0, 0), (0, missing + self._frame)))
 
 
 class Cloud:
