@@ -80,6 +80,25 @@ def ball(draw: Callable[..., Path]) -> Path:
     return draw(lambda at_s: ball_picture(at_s, CONTACTS_S, (320, 180)), 5.0, name="ball")
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """Threads that wait for one another are slow on a busy machine, and tiny matrices gain nothing by them."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of the test's own, without weights; models run on the CPU and nobody asks the hub."""
+    monkeypatch.setenv("IMMERSIVAUDIO_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
+    monkeypatch.delenv("IMMERSIVAUDIO_ONLINE", raising=False)
+
+
 @pytest.fixture(autouse=True)
 def no_errors_logged(caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest) -> Iterator[None]:
     """A test that logs an ERROR fails, unless it is marked to expect one."""

@@ -6,42 +6,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import neural_stage
 import numpy as np
 import pytest
+import tiny_audioldm2
+import torch
+from neural_stage import fresh, lasting, model, take
 
 from immersivaudio.engine import gate, performing, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
-from immersivaudio.engine.models import devices, holding, prompted, store
-from immersivaudio.engine.performers import Block, Brief, Performer
+from immersivaudio.engine.models import devices, prompted, store
+from immersivaudio.engine.performers import Brief
 
-torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
-pytest.importorskip("diffusers", reason="the [models] extra is not installed")
-pytest.importorskip("transformers", reason="the [models] extra is not installed")
-tiny_audioldm2 = pytest.importorskip("tiny_audioldm2")
-
-pytestmark = [
-    pytest.mark.models,
-    # diffusers hands torch tensors to numpy in a way that numpy 2 announces the end of.
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-]
+pytestmark = neural_stage.MARKS
 WALLA = Cue("walla", Stem.AMBIENCE, Span(Fraction(10), Fraction(3)), "crowd", params={"steps": 3.0}, seed=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads that wait for one another are slow on a busy machine, and tiny matrices gain nothing by them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -50,16 +36,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def named(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def named(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(checkpoint))
-    monkeypatch.setenv("IMMERSIVAUDIO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
-    monkeypatch.delenv("IMMERSIVAUDIO_ONLINE", raising=False)
 
 
 @pytest.fixture(scope="session")
 def _loaded(checkpoint: Path) -> Any:
-    performer = fresh()
+    performer = fresh("audioldm2")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(checkpoint))
         patch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
@@ -72,29 +55,8 @@ def performer(_loaded: Any) -> Any:
     return _loaded
 
 
-def fresh() -> Any:
-    """A performer that shares nothing, as in a new process."""
-    return type(plugins.create("performers", "audioldm2"))(holding.Holding())
-
-
-def model(performer: Any) -> Any:
-    return performer._holding.model("audioldm2")
-
-
-def take(performer: Performer, cue: Cue, cancelled: Callable[[], bool] = lambda: False) -> Block:
-    brief = Brief(cue, samples_at(cue.span.duration_s), cancelled)
-    return np.concatenate(list(performer.perform(brief)), axis=1)
-
-
-def lasting(cue: Cue, seconds: Fraction) -> Cue:
-    return replace(cue, span=Span(cue.span.start_s, seconds))
-
-
 def test_it_keeps_the_contract(performer: Any) -> None:
-    assert isinstance(performer, Performer)
-    assert performer.available() == ""
-    assert performer.version != "1"
-    assert not performer.licence().commercial_use
+    neural_stage.keeps_the_contract(performer)
 
 
 def test_listing_it_loads_no_torch() -> None:
@@ -128,7 +90,7 @@ def test_the_same_seed_is_the_same_take(performer: Any) -> None:
 
 
 def test_a_later_process_gives_the_same_take(performer: Any) -> None:
-    later = fresh()
+    later = fresh("audioldm2")
     later.setup()
     np.testing.assert_array_equal(take(performer, WALLA), take(later, WALLA))
 
@@ -141,7 +103,7 @@ def test_the_prompt_and_what_must_not_be_heard_matter(performer: Any) -> None:
 
 
 def test_a_kept_prompt_gives_what_a_fresh_one_gives(performer: Any) -> None:
-    later = fresh()
+    later = fresh("audioldm2")
     take(performer, WALLA)
     np.testing.assert_array_equal(take(performer, WALLA), take(later, WALLA))
 
@@ -220,7 +182,7 @@ def test_out_of_memory_is_said_and_survived(performer: Any) -> None:
 
 def test_half_precision_gives_the_same_sound_with_a_little_noise(performer: Any) -> None:
     exact = model(performer)
-    rough = fresh().hold(performer._place(), devices.Device("cpu", "bfloat16"))
+    rough = fresh("audioldm2").hold(performer._place(), devices.Device("cpu", "bfloat16"))
     assert rough.pipe.unet.dtype == torch.bfloat16
     assert rough.pipe.vocoder.dtype == rough.pipe.vae.dtype == torch.float32
     wish = prompted.wish(WALLA, prompted.Defaults(3, 3.5))
@@ -229,7 +191,7 @@ def test_half_precision_gives_the_same_sound_with_a_little_noise(performer: Any)
 
 
 def test_unloading_gives_the_device_back_and_the_next_cue_loads_again() -> None:
-    performer = fresh()
+    performer = fresh("audioldm2")
     assert (performer.device, performer.size_bytes > 100_000) == ("", True)
     performer.load()
     assert performer.device == "cpu"
@@ -254,16 +216,16 @@ def test_what_is_no_sound_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loudness: float, reason: str
 ) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tiny_audioldm2.save(tmp_path / "odd", loudness=loudness)))
-    performer = fresh()
+    performer = fresh("audioldm2")
     performer.setup()
     with pytest.raises(ResultError, match=reason):
         take(performer, WALLA)
 
 
 def test_other_weights_change_the_version(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = fresh().version
+    before = fresh("audioldm2").version
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tiny_audioldm2.save(tmp_path / "other", seed=1)))
-    assert fresh().version != before
+    assert fresh("audioldm2").version != before
 
 
 @pytest.fixture
@@ -275,7 +237,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def refused(match: str) -> None:
     with pytest.raises(UnavailableError, match=match):
-        fresh().setup()
+        fresh("audioldm2").setup()
 
 
 def test_pickled_weights_are_refused(own: Path) -> None:
@@ -297,7 +259,7 @@ def test_truncated_weights_are_said(own: Path) -> None:
 
 def test_another_sha256_is_refused(own: Path) -> None:
     store.write_manifest(own)
-    fresh().setup()
+    fresh("audioldm2").setup()
     file = own / "vae" / "diffusion_pytorch_model.safetensors"
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
@@ -316,7 +278,7 @@ def test_foreign_classes_and_code_are_refused(own: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_AUDIOLDM2", str(tmp_path / "nowhere"))
-    assert "nowhere" in fresh().available()
+    assert "nowhere" in fresh("audioldm2").available()
     refused("nowhere")
 
 

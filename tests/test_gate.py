@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Scripted
 
 from immersivaudio.engine import bwf, gate
-from immersivaudio.engine.cue import Cue, Licence, Span, Stem
+from immersivaudio.engine.cue import Cue, Span, Stem
 from immersivaudio.engine.errors import CancelledError, OutputError, ResultError, UnavailableError
 from immersivaudio.engine.performers import Block, Brief, Performer
 
@@ -88,35 +89,6 @@ def test_blocks_of_any_size_give_one_verdict() -> None:
 
 def test_an_empty_cue_has_no_fault() -> None:
     assert gate.check(np.zeros((2, 0), np.float32), BED, 0) == ()
-
-
-class Scripted:
-    """A true performer whose takes follow from the seed as told."""
-
-    version = "1"
-
-    def __init__(self, name: str, take: Callable[[Brief], Block]) -> None:
-        self.name = name
-        self.take = take
-        self.seeds: list[int] = []
-
-    def licence(self) -> Licence:
-        return Licence("MIT", True)
-
-    def available(self) -> str:
-        return ""
-
-    def fitness(self, cue: Cue) -> float:
-        return 1.0
-
-    def setup(self) -> None:
-        pass
-
-    def perform(self, brief: Brief) -> Iterator[Block]:
-        self.seeds.append(brief.cue.seed)
-        samples = self.take(brief)
-        for start in range(0, samples.shape[1], RATE):
-            yield samples[:, start : start + RATE]
 
 
 def silence(brief: Brief) -> Block:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scripted import Scripted
 
 from immersivaudio.engine import gate, media, plugins
-from immersivaudio.engine.cue import Cue, Licence, Span, Stem
+from immersivaudio.engine.cue import Cue, Span, Stem
 from immersivaudio.engine.models import listening
 from immersivaudio.engine.performers import Block, Brief
 from immersivaudio.engine.sounds import VOCABULARY, Motion
@@ -54,30 +55,10 @@ def made(sound: str, seconds: int = 6, stem: Stem = Stem.AMBIENCE) -> Block:
     return np.concatenate(list(performer.perform(Brief(cue, seconds * RATE))), axis=1)
 
 
-class Model:
-    """A performer that generates: speech at first, then what it was asked."""
-
-    name, version, generates = "model", "1", True
-
-    def __init__(self, *takes: Block) -> None:
-        self.takes = list(takes)
-
-    def licence(self) -> Licence:
-        return Licence("MIT", True)
-
-    def available(self) -> str:
-        return ""
-
-    def fitness(self, cue: Cue) -> float:
-        return 1.0
-
-    def setup(self) -> None:
-        """Nothing."""
-
-    def perform(self, brief: Brief) -> Iterator[Block]:
-        take = self.takes.pop(0)[:, : brief.samples]
-        for start in range(0, take.shape[1], RATE):
-            yield take[:, start : start + RATE].astype(np.float32)
+def model(*takes: Block) -> Scripted:
+    """A performer that generates: one take after the other, whatever it is asked."""
+    waiting = list(takes)
+    return Scripted("model", lambda brief: waiting.pop(0)[:, : brief.samples], generates=True)
 
 
 def unasked(cue: Cue, sound: Block) -> set[str]:
@@ -90,7 +71,7 @@ def unasked(cue: Cue, sound: Block) -> set[str]:
 def test_babble_is_performed_again_and_said(tmp_path: Path, speech: Block) -> None:
     wind = made("wind")
     brief = Brief(WIND, speech.shape[1])
-    done = gate.perform_gated([Model(speech, wind)], brief, tmp_path / "take.wav")
+    done = gate.perform_gated([model(speech, wind)], brief, tmp_path / "take.wav")
     assert done.seed != WIND.seed
     assert len(done.notes) == 1
     assert "s of something like speech (seed 0)" in done.notes[0]
@@ -98,8 +79,8 @@ def test_babble_is_performed_again_and_said(tmp_path: Path, speech: Block) -> No
 
 def test_only_babble_goes_to_the_next_performer(tmp_path: Path, speech: Block) -> None:
     procedural = plugins.create("performers", "procedural")
-    model = Model(speech, speech, speech)
-    done = gate.perform_gated([model, procedural], Brief(WIND, speech.shape[1]), tmp_path / "take.wav")
+    babbler = model(speech, speech, speech)
+    done = gate.perform_gated([babbler, procedural], Brief(WIND, speech.shape[1]), tmp_path / "take.wav")
     assert done.performer is procedural
     assert sum("like speech" in note for note in done.notes) == 3
 

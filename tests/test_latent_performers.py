@@ -4,35 +4,27 @@ lengths, seeds, shared passes, guide tracks, cancel, memory."""
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import neural_stage
 import numpy as np
 import pytest
+import torch
+from neural_stage import brief, fresh, lasting, model, saved, take, variable
 
 from immersivaudio.engine import gate, performing, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
-from immersivaudio.engine.models import holding, prompted
-from immersivaudio.engine.performers import Block, Brief, Performer
+from immersivaudio.engine.models import prompted
+from immersivaudio.engine.performers import Brief
 
-torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
-pytest.importorskip("diffusers", reason="the [models] extra is not installed")
-pytest.importorskip("transformers", reason="the [models] extra is not installed")
-
-pytestmark = [
-    pytest.mark.models,
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    # diffusers' own Oobleck.
-    pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning"),
-]
+pytestmark = neural_stage.MARKS
 NAMES = ("stable_audio", "stable_audio_3")
 NIGHT = Cue("night", Stem.AMBIENCE, Span(Fraction(10), Fraction(2)), "night", params={"steps": 3.0}, seed=1)
 KNOCKS = replace(
@@ -40,57 +32,19 @@ KNOCKS = replace(
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMMERSIVAUDIO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
-    monkeypatch.delenv("IMMERSIVAUDIO_ONLINE", raising=False)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("weights")
-    return {name: importlib.import_module(f"tiny_{name}").save(root / name) for name in NAMES}
+    return saved(tmp_path_factory.mktemp("weights"), NAMES)
 
 
 @pytest.fixture(params=NAMES)
 def performer(request: pytest.FixtureRequest, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv(f"IMMERSIVAUDIO_{request.param.upper()}", str(weights[request.param]))
+    monkeypatch.setenv(variable(request.param), str(weights[request.param]))
     return fresh(request.param)
 
 
-def fresh(name: str, held: holding.Holding | None = None) -> Any:
-    """A performer that shares nothing, as in a new process."""
-    return type(plugins.create("performers", name))(held or holding.Holding())
-
-
-def take(performer: Performer, cue: Cue, cancelled: Callable[[], bool] = lambda: False) -> Block:
-    brief = Brief(cue, samples_at(cue.span.duration_s), cancelled)
-    return np.concatenate(list(performer.perform(brief)), axis=1)
-
-
-def lasting(cue: Cue, seconds: Fraction) -> Cue:
-    return replace(cue, span=Span(cue.span.start_s, seconds))
-
-
-def model(performer: Any) -> Any:
-    performer.setup()
-    return performer._holding.model(performer.name)
-
-
 def test_it_keeps_the_contract(performer: Any) -> None:
-    assert isinstance(performer, Performer)
-    assert performer.available() == ""
-    assert performer.version != "1"
-    assert not performer.licence().commercial_use
+    neural_stage.keeps_the_contract(performer)
 
 
 @pytest.mark.parametrize("seconds", [Fraction(1, 48_000), Fraction(1, 10), Fraction(1001, 240), Fraction(7345, 1000)])
@@ -139,12 +93,12 @@ def test_requests_together_equal_the_same_alone(performer: Any) -> None:
         for seed, seconds in enumerate((2, 2, 5, 2, 5, 3))
     ]
     made = model(performer)
-    alone = [performer.generate(made, Brief(cue, samples_at(cue.span.duration_s)))[0] for cue in cues]
+    alone = [performer.generate(made, brief(cue))[0] for cue in cues]
     before = made.batcher.passes
     held = threading.Event()
     hook = made.pipe.transformer.register_forward_pre_hook(lambda *_: held.wait(20) and None)
     with ThreadPoolExecutor(6) as pool:
-        jobs = [pool.submit(performer.generate, made, Brief(cue, samples_at(cue.span.duration_s))) for cue in cues]
+        jobs = [pool.submit(performer.generate, made, brief(cue)) for cue in cues]
         held.set()
         together = [job.result()[0] for job in jobs]
     hook.remove()
@@ -194,8 +148,8 @@ def test_senseless_params_are_refused(performer: Any) -> None:
 
 
 def test_missing_and_corrupt_weights_are_said(performer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = importlib.import_module(f"tiny_{performer.name}").save(tmp_path / "own")
-    monkeypatch.setenv(f"IMMERSIVAUDIO_{performer.name.upper()}", str(own))
+    own = saved(tmp_path, [performer.name])[performer.name]
+    monkeypatch.setenv(variable(performer.name), str(own))
     file = own / "transformer" / "diffusion_pytorch_model.safetensors"
     file.write_bytes(file.read_bytes()[:5000])
     with pytest.raises(UnavailableError, match="cannot be loaded"):

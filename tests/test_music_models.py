@@ -4,55 +4,32 @@ music cues to the sample and end on the last frame."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import neural_stage
 import numpy as np
 import pytest
+import torch
+from neural_stage import fresh, lasting, model, saved, take, variable
 
-from immersivaudio.engine import gate, performing, plugins
+from immersivaudio.engine import gate, performing
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.models import holding, tokens
-from immersivaudio.engine.performers import Block, Brief, Performer
+from immersivaudio.engine.performers import Brief, Performer
 
-torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
-pytest.importorskip("diffusers", reason="the [models] extra is not installed")
-pytest.importorskip("transformers", reason="the [models] extra is not installed")
-
-pytestmark = [
-    pytest.mark.models,
-    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated:FutureWarning"),
-]
+pytestmark = neural_stage.MARKS
 RATES = {"musicgen": 32_000, "musicgen_melody": 32_000, "ace_step": 48_000}
 PIECE = Cue("piece", Stem.MUSIC, Span(Fraction(10), Fraction(3)), "music", sync_s=(Fraction(11),), seed=1)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(autouse=True)
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMMERSIVAUDIO_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("IMMERSIVAUDIO_DEVICE", "cpu")
-    monkeypatch.delenv("IMMERSIVAUDIO_ONLINE", raising=False)
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("weights")
-    return {name: importlib.import_module(f"tiny_{name}").save(root / name) for name in RATES}
+    return saved(tmp_path_factory.mktemp("weights"), RATES)
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +41,8 @@ def held() -> holding.Holding:
 def performer(
     request: pytest.FixtureRequest, weights: dict[str, Path], held: holding.Holding, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
-    monkeypatch.setenv(f"IMMERSIVAUDIO_{request.param.upper()}", str(weights[request.param]))
-    return type(plugins.create("performers", request.param))(held)
-
-
-def take(performer: Performer, cue: Cue, cancelled: Callable[[], bool] = lambda: False) -> Block:
-    brief = Brief(cue, samples_at(cue.span.duration_s), cancelled)
-    return np.concatenate(list(performer.perform(brief)), axis=1)
-
-
-def lasting(cue: Cue, seconds: Fraction) -> Cue:
-    return replace(cue, span=Span(cue.span.start_s, seconds))
-
-
-def model(performer: Any) -> Any:
-    performer.setup()
-    return performer._holding.model(performer.name)
+    monkeypatch.setenv(variable(request.param), str(weights[request.param]))
+    return fresh(request.param, held)
 
 
 def test_it_keeps_the_contract(performer: Any) -> None:
@@ -133,7 +96,7 @@ def test_cancel_is_obeyed_within_a_step(performer: Any) -> None:
 
 def test_a_tune_is_heard(held: holding.Holding, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMMERSIVAUDIO_MUSICGEN_MELODY", str(weights["musicgen_melody"]))
-    made = model(type(plugins.create("performers", "musicgen_melody"))(held))
+    made = model(fresh("musicgen_melody", held))
     times = np.arange(3 * 32_000) / 32_000
     tunes = [np.sin(2 * np.pi * hz * times).astype(np.float32)[None] for hz in (440.0, 261.63)]
     notes = [int(made._chroma(tune[0])[0].argmax(dim=-1).mode().values) for tune in tunes]
@@ -148,7 +111,7 @@ def test_a_piece_longer_than_the_model_goes_on(
     monkeypatch.setenv("IMMERSIVAUDIO_MUSICGEN", str(weights["musicgen"]))
     monkeypatch.setattr(tokens, "_LONGEST_S", 3.0)
     monkeypatch.setattr(tokens, "_OVERLAP_S", 1.0)
-    performer = type(plugins.create("performers", "musicgen"))(held)
+    performer = fresh("musicgen", held)
     samples = take(performer, lasting(PIECE, Fraction(6)))
     assert samples.shape == (2, 288_000)
     levels = np.sqrt(np.square(samples[0, : 4 * 48_000]).reshape(8, -1).mean(axis=1))
@@ -161,7 +124,7 @@ def test_ace_step_without_its_audio_tokenizer_is_told_the_tempo(
     import tiny_ace_step
 
     monkeypatch.setenv("IMMERSIVAUDIO_ACE_STEP", str(tiny_ace_step.save(tmp_path / "bare", tokenizer=False)))
-    performer = type(plugins.create("performers", "ace_step"))(holding.Holding())
+    performer = fresh("ace_step")
     asked = model(performer)._asked(Brief(PIECE, 144_000))
     assert 30 < asked["bpm"] < 240
     assert "src_audio" not in asked
@@ -178,11 +141,11 @@ def test_foreign_and_broken_weights_are_refused(
     performer: Any, weights: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = "musicgen_melody" if performer.name == "musicgen" else "musicgen"
-    monkeypatch.setenv(f"IMMERSIVAUDIO_{performer.name.upper()}", str(weights[other]))
+    monkeypatch.setenv(variable(performer.name), str(weights[other]))
     with pytest.raises(UnavailableError, match="refused"):
-        type(performer)(holding.Holding()).setup()
-    monkeypatch.setenv(f"IMMERSIVAUDIO_{performer.name.upper()}", str(tmp_path / "nothing"))
-    assert "are not at" in type(performer)(holding.Holding()).available()
+        fresh(performer.name).setup()
+    monkeypatch.setenv(variable(performer.name), str(tmp_path / "nothing"))
+    assert "are not at" in fresh(performer.name).available()
 
 
 def test_a_job_takes_non_commercial_music_only_when_allowed(

@@ -4,7 +4,6 @@ the job is never lost."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import neural_stage
 import numpy as np
 import pytest
 from serving import descendants, start
@@ -24,10 +24,6 @@ from immersivaudio.bridge import Client
 from immersivaudio.engine import bwf, sheets, wire
 from immersivaudio.engine.cue import Cue, CueSheet, Span, Stem, samples_at
 from immersivaudio.v1 import job_pb2
-
-torch = pytest.importorskip("torch", reason="the [models] extra is not installed")
-pytest.importorskip("diffusers", reason="the [models] extra is not installed")
-pytest.importorskip("transformers", reason="the [models] extra is not installed")
 
 pytestmark = [
     pytest.mark.models,
@@ -59,9 +55,8 @@ def sheet_of(*cues: Cue) -> CueSheet:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    root = tmp_path_factory.mktemp("weights")
-    made = {name: importlib.import_module(f"tiny_{name}").save(root / name) for name in SOUNDS}
-    return {f"IMMERSIVAUDIO_{name.upper()}": str(folder) for name, folder in made.items()}
+    made = neural_stage.saved(tmp_path_factory.mktemp("weights"), SOUNDS)
+    return {neural_stage.variable(name): str(folder) for name, folder in made.items()}
 
 
 def perform(

@@ -15,6 +15,7 @@ from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
 )
+from tiny_stable_audio import tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import (
     ClapConfig,
@@ -27,7 +28,6 @@ from transformers import (
     SpeechT5HifiGanConfig,
     T5Config,
     T5EncoderModel,
-    T5Tokenizer,
 )
 
 _SMALL = {"hidden_size": 8, "intermediate_size": 37, "num_attention_heads": 1, "num_hidden_layers": 1}
@@ -52,22 +52,13 @@ def _as_published(folder: Path) -> None:
 
 
 def _language() -> dict[str, Any]:
-    letters = [(letter, -2.0) for letter in "abcdefghijklmnopqrstuvwxyz,. "]
-    ends = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0)]
     bytewise = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *sorted(ByteLevel.alphabet())]
     vocabulary = {token: index for index, token in enumerate(bytewise)}
     text = {**_SMALL, "vocab_size": 300, "projection_dim": 8, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
     heard = {**_SMALL, **_SPEC, "hidden_size": 192, "window_size": 4, "depths": [1, 1], "num_attention_heads": [1, 1]}
     gpt2 = GPT2Config(
-        n_embd=16,
-        n_head=1,
-        n_layer=1,
-        vocab_size=100,
-        n_positions=199,
-        max_new_tokens=8,
-        bos_token_id=0,
-        eos_token_id=1,
-    )
+        n_embd=16, n_head=1, n_layer=1, vocab_size=100, n_positions=199, max_new_tokens=8, bos_token_id=0, eos_token_id=1
+    )  # fmt: skip
     return {
         "text_encoder": ClapModel(ClapConfig(text_config=text, audio_config=heard, projection_dim=16)),
         "text_encoder_2": T5EncoderModel(
@@ -76,7 +67,7 @@ def _language() -> dict[str, Any]:
         "projection_model": AudioLDM2ProjectionModel(text_encoder_dim=16, text_encoder_1_dim=32, langauge_model_dim=16),
         "language_model": GPT2LMHeadModel(gpt2),
         "tokenizer": RobertaTokenizer(vocab=vocabulary, merges=[], model_max_length=77),
-        "tokenizer_2": T5Tokenizer(vocab=[*ends, *letters], extra_ids=0, model_max_length=77),
+        "tokenizer_2": tokenizer(77),
         "feature_extractor": ClapFeatureExtractor(hop_length=7900),
     }
 
@@ -84,25 +75,15 @@ def _language() -> dict[str, Any]:
 def _denoiser(width: int) -> dict[str, Any]:
     channels = (width, 2 * width)
     unet = AudioLDM2UNet2DConditionModel(
-        block_out_channels=channels,
-        layers_per_block=1,
-        norm_num_groups=8,
-        sample_size=32,
-        in_channels=4,
-        out_channels=4,
+        block_out_channels=channels, layers_per_block=1, norm_num_groups=8, sample_size=32, in_channels=4, out_channels=4,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         cross_attention_dim=((None, 16, 32), (None, 16, 32)),
-    )
+    )  # fmt: skip
     vae = AutoencoderKL(
-        block_out_channels=[8, 16, 16],
-        in_channels=1,
-        out_channels=1,
-        norm_num_groups=8,
-        down_block_types=["DownEncoderBlock2D"] * 3,
-        up_block_types=["UpDecoderBlock2D"] * 3,
-        latent_channels=4,
-    )
+        block_out_channels=[8, 16, 16], in_channels=1, out_channels=1, norm_num_groups=8, latent_channels=4,
+        down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3,
+    )  # fmt: skip
     scheduler = DDIMScheduler(
         beta_start=0.0015, beta_end=0.0195, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False
     )

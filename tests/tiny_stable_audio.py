@@ -22,10 +22,11 @@ _STRIDES = (8, 4)
 _LATENT = 64
 
 
-def tokenizer() -> T5Tokenizer:
+def tokenizer(longest: int = 64) -> T5Tokenizer:
+    """A token a letter."""
     letters = [(letter, -2.0) for letter in "abcdefghijklmnopqrstuvwxyz,. "]
     ends = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0)]
-    return T5Tokenizer(vocab=[*ends, *letters], extra_ids=0, model_max_length=64)
+    return T5Tokenizer(vocab=[*ends, *letters], extra_ids=0, model_max_length=longest)
 
 
 def save(folder: Path, *, seed: int = 0, width: int = 8, moved: float = 1.0, true: bool = False) -> Path:
