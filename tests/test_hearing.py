@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from immersivaudio.engine import media
-from immersivaudio.engine.cue import Clip, Edit, Sighting, Span
+from immersivaudio.engine.cue import Clip, Cue, Edit, Sighting, Span, Stem
+from immersivaudio.engine.performers import Brief, procedural
 from immersivaudio.engine.voice import STEP_S, spans_of
 from immersivaudio.engine.watchers import SoundWatcher
 from immersivaudio.engine.watchers.hearing import create
@@ -250,3 +251,18 @@ def test_recorded_blows_are_timed() -> None:
     manifest = tomllib.loads((SHARED / "MANIFEST.toml").read_text())
     (clip,) = [row for row in manifest["video"] if row["file"].endswith("sync-drumstick-hits-bag.mp4")]
     assert all(min(abs(onset - event) for onset in onsets) <= 0.03 for event in clip["sync_events"])
+
+
+@pytest.mark.parametrize(
+    ("sound", "rings"),
+    [("impact.metal", True), ("impact.glass", True), ("impact.wood", False), ("impact.soft", False),
+     ("impact.stone", False), ("impact.plastic", False)],
+)  # fmt: skip
+def test_what_rings_on_is_told_from_what_does_not(sound: str, rings: bool) -> None:
+    blows = (Fraction(1, 2), Fraction(3, 2), Fraction(5, 2))
+    cue = Cue("blows", Stem.FOLEY, span(0, 4), sound, sync_s=blows, params={"strength": 0.7}, seed=5)
+    wave = np.concatenate(list(procedural.create().perform(Brief(cue, 4 * 48_000))), axis=1)
+    quiet = noise(4, 0.02 * float(np.abs(wave).max()))
+    rows = [row for row in of(heard(wave + quiet), "onset") if any(abs(row.span.start_s - at) < 0.05 for at in blows)]
+    assert len(rows) == 3
+    assert all((float(row.values["ring_db"]) >= 16) == rings for row in rows), [row.values for row in rows]

@@ -35,6 +35,7 @@ _WATERY = ("waterside", "shore", "underwater")
 _HEARD_ALONE = 0.5
 _NEAR_MOVEMENT = 0.1
 _CLASS_FROM = 0.3
+_RINGS_FROM_DB, _GLASSY_HZ = 16.0, 4500
 _BALL = ("impact.soft", "it is a ball that is struck")
 
 
@@ -293,16 +294,13 @@ def _class_material(view: View, span: Span) -> Sighting | None:
 
 
 def _heard_material(onsets: Sequence[Sighting]) -> str:
-    """Material by the attacks' usual brightness and ring: metal and glass ring high, wood is short, cloth dull."""
+    """Material by the attacks' usual brightness and ring: metal and glass ring, wood is short, cloth dull."""
     bright = [number(onset.values, "centroid_hz") for onset in onsets if "centroid_hz" in onset.values]
     if not bright:
         return ""
     centroid = statistics.median(bright)
-    ring = statistics.median(number(onset.values, "decay_s") for onset in onsets)
-    if centroid > 2500 and ring > 0.12:
-        return "impact.metal"
-    if centroid > 4500:
-        return "impact.glass"
+    if statistics.median(number(onset.values, "ring_db") for onset in onsets) >= _RINGS_FROM_DB:
+        return "impact.glass" if centroid > _GLASSY_HZ else "impact.metal"
     return "impact.wood" if centroid > 1200 else "impact.soft"
 
 

@@ -32,7 +32,7 @@ class Hearing:
     """The sound watcher."""
 
     name = _NAME
-    version = "1"
+    version = "2"
     sample_rate_hz = RATE_HZ
 
     def available(self) -> str:
@@ -118,6 +118,7 @@ def _onsets(edit: Edit, attacks: Sequence[Attack]) -> list[Sighting]:
             "sharpness": round(attack.sharpness, 3),
             "centroid_hz": round(attack.centroid_hz),
             "decay_s": round(attack.decay_s, 3),
+            "ring_db": round(attack.ring_db, 1),
         }
         rows.append(Sighting(_NAME, "onset", Span(at, Fraction(0)), round(min(0.95, 0.3 + strength), 3), values=values))
     return rows
