@@ -85,6 +85,17 @@ def test_sound_is_exact_to_the_sample(tmp_path: Path) -> None:
     assert np.flatnonzero(sound[0]).tolist() == [12_000, 48_000]
 
 
+def test_channels_in_the_order_of_films_are_counted_again_and_again(tmp_path: Path) -> None:
+    order = "pan=FL+FC+FR+SL+SR+LFE|" + "|".join(f"c{channel}={channel / 10}*c0" for channel in range(6))
+    tone = ("-f", "lavfi", "-i", "sine=d=1:r=48000", "-af", order, "-c:a", "pcm_s24le")
+    for number in range(3):
+        path = tmp_path / f"{number}.mov"
+        ffmpeg(*tone, path)
+        assert media.probe(path).audio[0].channels == 6
+    left, right = np.concatenate(list(media.sound(path, None, pick=(2, 4))), axis=1)
+    assert right.max() == pytest.approx(2 * left.max(), rel=0.01)
+
+
 def test_sound_beyond_the_end_is_silence_of_the_right_length(tmp_path: Path) -> None:
     path = clicks(tmp_path / "clicks.wav", (0.5,), 1.0)
     sound = np.concatenate(list(media.sound(path, Span(Fraction(0), Fraction(3)))), axis=1)
@@ -320,6 +331,13 @@ def test_a_full_disk_is_said(ball: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mix.wav"]
 
 
+def vp8(ball: Path, folder: Path) -> Path:
+    """A WebM that somebody named .mp4."""
+    out = folder / "ball.mp4"
+    ffmpeg("-i", ball, "-t", "1", "-c:v", "libvpx", "-deadline", "realtime", "-an", "-f", "webm", out)
+    return out
+
+
 def vp9(ball: Path, folder: Path) -> Path:
     out = folder / "ball.webm"
     ffmpeg("-i", ball, "-t", "1", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-an", out)
@@ -333,13 +351,15 @@ def vp9(ball: Path, folder: Path) -> Path:
         ("h264", "webm", "", "webm file does not take this picture", "--container mkv"),
         ("vp9", "webm", "aac", "sound as aac", "Leave --codec out: .webm is made with libopus"),
         ("h264", "mp4", "vorbis2", "No audio codec", "Choose one of"),
+        ("vp8", "mp4", "", "mp4 file does not take this picture .vp8.", "--container mkv"),
         (None, "mp3", "flac", "mp3 file does not take sound as flac", "Leave --codec out"),
     ],
 )
 def test_a_misfit_is_refused_with_what_would_fit(
     film: str | None, ending: str, codec: str, said: str, advice: str, ball: Path, tmp_path: Path
 ) -> None:
-    source = {"h264": lambda: ball, "vp9": lambda: vp9(ball, tmp_path)}[film]() if film else None
+    films = {"h264": lambda *_: ball, "vp8": vp8, "vp9": vp9}
+    source = films[film](ball, tmp_path) if film else None
     before = set(tmp_path.iterdir())
     with pytest.raises(RequestError, match=said) as refused:
         media.check_fit(source, ending, codec, tmp_path)

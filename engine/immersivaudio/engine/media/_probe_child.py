@@ -4,6 +4,7 @@
 A decoder that crashes, hangs or eats memory on a hostile file takes this process with it and nothing else.
 """
 
+import ctypes
 import json
 import sys
 from collections.abc import Iterator
@@ -142,9 +143,17 @@ def audio(stream: Any) -> Entry:
         "index": stream.index,
         "codec": context.name,
         "rate_hz": context.sample_rate,
-        "channels": context.layout.nb_channels,
+        "channels": channels(context),
         "default": bool(int(stream.disposition) & 1),
     }
+
+
+def channels(context: Any) -> int:
+    """How many there are. PyAV's layout shares the codec's own list of channels where they come in an order of their
+    own (L C R Ls Rs LFE, as films have it) and frees it once more, which ends the process: so it is never let go."""
+    layout = context.layout
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
+    return int(layout.nb_channels)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from immersivaudio.engine.media.types import Probe
 from immersivaudio.engine.media.writing import CODEC_OF_CONTAINER, encode_sound, encoder_of, mux_command
 
 _BLINK_S = 0.2
-# What keeps its container and lets that choose the codec has been tried by everybody.
-_USUAL = ("mp4", "m4v", "mov", "mkv")
+# These pictures in these containers, with the codec that the container chooses, have been tried by everybody.
+_USUAL, _USUAL_PICTURES = ("mp4", "m4v", "mov", "mkv"), ("h264", "hevc")
 
 
 def check_fit(video: Path | None, ending: str, codec: str, folder: Path) -> None:
@@ -26,9 +26,9 @@ def check_fit(video: Path | None, ending: str, codec: str, folder: Path) -> None
         RequestError: it does not, or there is no such codec or container; the hint says what would fit.
     """
     encoder_of(Path(f"fit.{ending}"), codec)
-    if video is not None and not codec and ending in _USUAL and video.suffix.lower() == f".{ending}":
-        return
     source = None if video is None else probe(video)
+    if source is not None and not codec and ending in _USUAL and source.video[0].codec in _USUAL_PICTURES:
+        return
     silence = folder / "fit.wav"
     with WavWriter(silence, durable=False) as writer:
         writer.write(np.zeros((2, 48_000), np.float32))
