@@ -430,3 +430,31 @@ def test_a_place_that_nothing_tells_is_no_room_where_what_little_is_told_is_out_
     assert bed.sound == "wind"
     assert "open air" in bed.why
     assert sounds(spot(edit_of(10), [untold, *hardly, place("interior", 0, 10, 0.2, 0.32)]).cues) == {"room"}
+
+
+def test_a_moment_at_an_end_is_lapped_over_by_the_place_beside_it() -> None:
+    seen = [saw("shot", 0, 1), saw("shot", 1, 9), saw("shot", 9, 10)]
+    seen += [place("interior", 0, 1), place("vegetation", 1, 9), place("interior", 9, 10)]
+    sheet = spot(edit_of(10), seen)
+    (forest,) = [cue for cue in sheet.cues if cue.sound == "forest"]
+    assert forest.span == span(0, 10)
+    assert "room" not in sounds(sheet.cues)
+
+
+def test_what_is_seen_for_longer_at_an_end_is_a_place_of_its_own() -> None:
+    seen = [saw("shot", 0, 2), saw("shot", 2, 10), place("interior", 0, 2), place("vegetation", 2, 10)]
+    assert {"room", "forest"} <= sounds(spot(edit_of(10), seen).cues)
+
+
+def test_buildings_under_an_open_sky_are_a_town_far_away() -> None:
+    seen = [place("sky", 0, 8, sure=0.85), place("city", 0, 8, 0.2, sure=0.36)]
+    assert sounds(spot(edit_of(8), seen).cues) == {"wind", "city"}
+
+
+def test_hands_of_which_one_stops_but_once_strike_nothing() -> None:
+    hands = [
+        replace(one, box=(x, 0.6, 0.1, 0.1), values={**one.values, "track": track})
+        for one, x, track in zip(impacts([0.8, 1.2, 1.6], sure=0.95), (0.3, 0.55, 0.3), "aba", strict=True)
+    ]
+    seen = [place("interior", 0, 3), saw("movement", 0, 3, level=0.3, area=0.03), *hands]
+    assert sounds(spot(edit_of(3), seen).cues) == {"room", "cloth"}

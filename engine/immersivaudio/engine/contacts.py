@@ -145,7 +145,7 @@ def _like_hands(hits: Sequence[_Hit]) -> bool:
         if hit.sighting.box is not None:
             sides[str(hit.sighting.values.get("track", ""))].append(_middle(hit.sighting.box))
     pair = sorted(sides.values(), key=len)[-2:]
-    if not indoors or any(hit.onset for hit in hits) or len(pair) < 2 or len(pair[0]) < 2:
+    if not indoors or any(hit.onset for hit in hits) or len(pair) < 2 or len(pair[1]) < 2:
         return False
     apart = abs(statistics.median(pair[0]) - statistics.median(pair[1]))
     order = [hit.sighting.values.get("track", "") for hit in hits]

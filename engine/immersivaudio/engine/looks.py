@@ -7,7 +7,7 @@ import bisect
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Edit, ParamValue, Sighting, Span
@@ -16,7 +16,8 @@ from immersivaudio.engine.places import AIR, KINDS, OPEN, SETTINGS, WORDS, Setti
 _SEEN_SHARE = 0.1
 _GRAIN_S = 1e-6
 _CLEAR = 0.35
-_SHORT_S = Fraction(3, 2)
+_SHORT_S, _MUCH_LONGER = Fraction(3, 2), 4
+_PATTERN = "it is a test pattern"
 _ALIKE = 0.85
 _CALM = {"static": 1.0, "pan": 0.5, "tilt": 0.5, "zoom": 0.5, "travel": 0.4, "shake": 0.35}
 _SLIVER_S = Fraction(1, 20)
@@ -195,7 +196,7 @@ def scenes(view: View, description: str = "") -> list[Scene]:
             groups[-1].append(look)
         else:
             groups.append([look])
-    return [_scene(view, group, description) for group in _absorb(groups)]
+    return [_scene(view, core, seen, description) for core, seen in _lapped(_absorb(groups))]
 
 
 def _same_place(group: Sequence[Look], look: Look) -> bool:
@@ -239,6 +240,24 @@ def _is_detail(group: Sequence[Look], before: Sequence[Look], after: Sequence[Lo
     return unsure and (length < _SHORT_S or returns)
 
 
+def _lapped(groups: Sequence[list[Look]]) -> list[tuple[list[Look], list[Look]]]:
+    """The shots that tell each place, and those over which it sounds: a moment at an end of the edit is lapped over by
+    the place beside it (a J cut or an L cut), for what is seen so shortly may well be a detail of it."""
+    rows = [(group, group) for group in groups]
+    if len(rows) > 1 and _laps(rows[1][0], rows[0][0]):
+        rows[:2] = [(rows[1][0], [*rows[0][0], *rows[1][0]])]
+    if len(rows) > 1 and _laps(rows[-2][0], rows[-1][0]):
+        rows[-2:] = [(rows[-2][0], [*rows[-2][1], *rows[-1][0]])]
+    return rows
+
+
+def _laps(place: Sequence[Look], end: Sequence[Look]) -> bool:
+    touching = place[0].span.start_s == end[-1].span.end_s or place[-1].span.end_s == end[0].span.start_s
+    seen = not any(is_black(look) or classify(look)[2] == _PATTERN for look in (*end, *place))
+    length, other = (group[-1].span.end_s - group[0].span.start_s for group in (end, place))
+    return touching and seen and length < _SHORT_S and other >= _MUCH_LONGER * length
+
+
 def _closeness(one: Look, other: Look) -> float:
     """1 for looks alike, 0 for nothing in common: overlap of light, colour and what is seen."""
     kinds = {kind for look in (one, other) for kind in look.presence}
@@ -249,10 +268,11 @@ def _closeness(one: Look, other: Look) -> float:
     return max(0.0, 1.0 - sum(apart) / max(1, len(kinds)) - sum(lights) / 3)
 
 
-def _scene(view: View, group: Sequence[Look], description: str) -> Scene:
-    whole = look_at(view, Span.between(group[0].span.start_s, group[-1].span.end_s), description)
+def _scene(view: View, core: Sequence[Look], seen: Sequence[Look], description: str) -> Scene:
+    whole = look_at(view, Span.between(core[0].span.start_s, core[-1].span.end_s), description)
     setting, confidence, doubt = classify(whole)
-    return Scene(setting, confidence, whole, tuple(group), doubt)
+    lasting = Span.between(seen[0].span.start_s, seen[-1].span.end_s)
+    return Scene(setting, confidence, replace(whole, span=lasting), tuple(seen), doubt)
 
 
 def is_black(look: Look) -> bool:
@@ -268,7 +288,7 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     A test pattern, nothing known, or two places that exclude each other give plain air.
     """
     if look.sees("testpattern") >= _CLEAR:
-        return AIR, look.sees("testpattern"), "it is a test pattern"
+        return AIR, look.sees("testpattern"), _PATTERN
     travel = max(look.camera.get("travel", 0.0), 0.6 * look.camera.get("zoom", 0.0))
     presence = {**look.presence, "travel": travel}
     ranked = sorted(((_score(setting, presence), setting) for setting in SETTINGS), key=lambda pair: -pair[0])

@@ -98,6 +98,7 @@ SETTINGS: tuple[Setting, ...] = (
         (
             Layer("city", 0.0, {"intensity": 0.5, "distance": 0.5}),
             Layer("traffic", -6.0, {"intensity": 0.4, "distance": 0.5}, needs="road", sparse=True),
+            Layer("wind", -9.0, {"intensity": 0.2, "distance": 0.6}, needs="sky", sparse=True),
         ),
         _OUTDOOR, surface="footstep.hard", struck="impact.stone",
     ),
@@ -125,7 +126,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "sky", "open sky", "sky", {"aerial": 0.3},
-        (Layer("wind", -3.0, {"intensity": 0.35, "distance": 0.5}),),
+        (
+            Layer("wind", -3.0, {"intensity": 0.35, "distance": 0.5}),
+            Layer("city", -6.0, {"intensity": 0.3, "distance": 0.8}, needs="city"),
+        ),
         _OUTDOOR,
     ),
     # Only a detector says that it is outdoors without saying what place it is.

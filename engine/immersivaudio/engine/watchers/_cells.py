@@ -149,6 +149,7 @@ def stuffs(cells: Cells) -> dict[str, Floats]:
         "tarmac": tarmac,
         "road": tarmac * up(row, 0.45, 0.6),
         "city": built,
+        "skyline": built * np.maximum.accumulate(sky, axis=0),
         "dark": dark,
         "fire": flame,
         "flat": flat,

@@ -57,11 +57,16 @@ def _outdoors(stuff: Mapping[str, Floats], share: Mapping[str, float], light: Ma
     Blue skies and leaves say so, and fine texture everywhere (rooms are smooth and out of focus); a pale smooth top
     alone hardly does.
     """
-    blue = _ramp(float(stuff["blue_sky"][:4].mean()), 0.08, 0.35)
+    blue = _blue(stuff)
     pale = _ramp(float(stuff["sky"][:3].mean()), 0.5, 0.9)
     nature = _ramp(share["vegetation"] + share["sea"] + 0.5 * share["sand"], 0.06, 0.3)
     rough = 0.7 * _ramp(light["texture"], 0.36, 0.56)
     return max(blue, nature, rough, pale * (0.35 + 0.65 * nature))
+
+
+def _blue(stuff: Mapping[str, Floats]) -> float:
+    """How surely the top of the picture is clear sky."""
+    return _ramp(float(stuff["blue_sky"][:4].mean()), 0.08, 0.35)
 
 
 def _natural(
@@ -98,7 +103,9 @@ def _built(
     night = gloom * (0.4 + 0.35 * _ramp(light["lamps"], 0.002, 0.03))
     walls = 0.35 * _ramp(share["wall"], 0.05, 0.35) + 0.2 * _ramp(light["warmth"], 0.02, 0.1) + 0.15 * gloom
     straight = _ramp(share["city"], 0.1, 0.4) * (0.3 + 0.4 * max(outdoors, _ramp(share["city"], 0.3, 0.6)))
-    city = max(straight, 0.4 * lane * outdoors * _ramp(share["vegetation"] + share["sand"], 0.3, 0.1))
+    # What stands straight against a clear sky is built; trees and hills are not straight.
+    skyline = 0.5 * _ramp(share["skyline"], 0.08, 0.2) * _blue(stuff)
+    city = max(straight, skyline, 0.4 * lane * outdoors * _ramp(share["vegetation"] + share["sand"], 0.3, 0.1))
     return [
         Verdict("road", share["tarmac"], lane * (0.4 + 0.4 * outdoors)),
         Verdict("city", max(share["city"], 0.5 * share["tarmac"]), city * (1.0 - 0.5 * dark)),
