@@ -31,6 +31,15 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
+def plug_in(folder: Path, name: str, source: str) -> None:
+    """Lay a package with a watcher ``name`` where a Python with ``folder`` on its path finds it."""
+    (folder / f"{name}_watcher.py").write_text(source)
+    info = folder / f"{name}_watcher-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-watcher\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[immersivaudio.watchers]\n{name} = {name}_watcher:create\n")
+
+
 def spec(name: str, steering: str = "", sound: str = "") -> job_pb2.JobSpec:
     """A job without media for the small job function; ``name`` is also the key of its cache."""
     made = job_pb2.JobSpec()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from serving import plug_in
 
 from immersivaudio.engine import conform, guarding, media, model_list, plugins, records, watching
 from immersivaudio.engine.cue import Clip, Edit, Sighting, Span
@@ -80,13 +81,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     """Install a package with the watcher ``odd`` where this process and its children find it."""
 
     def put(deed: str = "pass", when: str = "", available: str = "return ''", source: str = ODD) -> None:
-        (tmp_path / "odd_watcher.py").write_text(
-            textwrap.dedent(source).format(deed=deed, when=when, available=available)
-        )
-        info = tmp_path / "odd_watcher-1.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd-watcher\nVersion: 1\n")
-        (info / "entry_points.txt").write_text("[immersivaudio.watchers]\nodd = odd_watcher:create\n")
+        plug_in(tmp_path, "odd", textwrap.dedent(source).format(deed=deed, when=when, available=available))
         monkeypatch.setenv("IMMERSIVAUDIO_WATCHER_PATIENCE_S", "1.5" if deed == HANGS else "60")
         monkeypatch.syspath_prepend(str(tmp_path))
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))

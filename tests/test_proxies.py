@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Callable
 from fractions import Fraction
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from immersivaudio.bridge import proxy
+from immersivaudio.bridge.errors import TransferError
 from immersivaudio.engine import media, pipeline
 from immersivaudio.engine.cue import CueSheet
 from immersivaudio.engine.media.reading import FrameWish
@@ -64,6 +66,48 @@ def large(draw: Callable[..., Path]) -> Path:
     """A film of noise, which no codec makes small."""
     rng = np.random.default_rng(1)
     return draw(lambda at_s: rng.integers(0, 255, (360, 640, 3), np.uint8), 2.0, name="noise")
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_a_wide_picture_stands_beside_the_true_one(shared: Path, tmp_path: Path, name: str) -> None:
+    """Watchers that want no more see what they see in the original, to the bit; only the others see an encoded one."""
+    original = shared / "media/video" / name
+    small = proxy.proxy_of(original, tmp_path, width=416)
+    assert small.stat().st_size < original.stat().st_size
+    assert media.probe(small).larger is not None
+    assert not [warning for warning in media.probe(small).warnings if "streams" in warning]
+    wish = FrameWish(416, 30.0, (256, 192))
+    pairs = zip(media.frames(original, None, wish), media.frames(small, None, wish), strict=True)
+    for wanted, found in itertools.islice(pairs, 40):
+        assert found.time_s == pytest.approx(wanted.time_s, abs=1e-6)
+        assert np.array_equal(found.at(192), wanted.at(192))
+        for width in (416, 256):
+            assert found.at(width).shape == wanted.at(width).shape
+            assert np.abs(found.at(width).astype(int) - wanted.at(width)).mean() < 5
+
+
+def test_what_is_stopped_leaves_nothing(large: Path, tmp_path: Path) -> None:
+    def stop(fraction: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        proxy.proxy_of(large, tmp_path / "kept", told=stop)
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert proxy.proxy_of(large, tmp_path / "kept") != large
+
+
+def test_a_full_disk_is_said_and_asked_again(large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the original sent instead it would always be, as what cannot be made is remembered."""
+    full = tmp_path / "ffmpeg"
+    full.write_text(f'#!/bin/sh\nfor last; do :; done\ncase "$last" in *.partial) ln -sf /dev/full "$last";; esac\n'
+                    f'exec {proxy.ffmpeg()} "$@"\n')  # fmt: skip
+    full.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setenv("IMMERSIVAUDIO_FFMPEG", str(full))
+        with pytest.raises(TransferError, match=r"no room for a proxy of noise"):
+            proxy.proxy_of(large, tmp_path / "kept")
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert proxy.proxy_of(large, tmp_path / "kept") != large
 
 
 def test_a_proxy_is_made_once(large: Path, tmp_path: Path) -> None:

@@ -29,8 +29,10 @@ from serving import command, descendants, environment, spec, start
 
 from immersivaudio.bridge import Client, Engine, spawn_engine
 from immersivaudio.bridge import errors as bridge_errors
+from immersivaudio.engine import plugins
 from immersivaudio.engine import server as engine_server
 from immersivaudio.engine.errors import RequestError
+from immersivaudio.engine.watchers import PictureWatcher
 from immersivaudio.v1 import (
     effect_pb2,
     effect_pb2_grpc,
@@ -303,9 +305,16 @@ def test_what_the_engine_must_see(client: Client) -> None:
         time_.value, time_.rate_numerator, time_.rate_denominator = 10, 1, 1
     needed = client.frames_needed(request)
     assert (needed.record_range.start.value, needed.record_range.duration.value) == (9, 12)
-    assert needed.proxy_width == 320 and needed.needs_sound
+    assert (needed.proxy_width, needed.proxy_rate_hz) == wished(client) and needed.needs_sound
     preferences = client.clip_preferences(request.instance)
     assert (preferences.sample_rate_hz, preferences.channels, preferences.bit_depth) == (48_000, 2, 24)
+
+
+def wished(client: Client) -> tuple[int, float]:
+    """What the widest and the keenest of the picture watchers that are installed here want."""
+    watchers = [plugins.create("watchers", name) for name in client.handshake("a test").watchers]
+    wishes = [watcher.wish for watcher in watchers if isinstance(watcher, PictureWatcher)]
+    return max(wish.width for wish in wishes), max(wish.rate_hz for wish in wishes)
 
 
 def test_identity_is_a_stored_take(client: Client, home: Path) -> None:

@@ -124,6 +124,13 @@ class Client:
         """Which range the engine must see, and how large."""
         return self._unary(self._effects.GetFramesNeeded, effect_pb2.GetFramesNeededResponse, request)
 
+    def proxy_width(self, instance: effect_pb2.EffectInstance) -> int:
+        """How wide a proxy must be to be as good to this engine as the original; 0 where it looks at nothing."""
+        request = effect_pb2.GetFramesNeededRequest(instance=instance)
+        for time_ in (request.record_range.start, request.record_range.duration):
+            time_.rate_numerator = time_.rate_denominator = 1
+        return self.frames_needed(request).proxy_width
+
     def clip_preferences(self, instance: effect_pb2.EffectInstance) -> effect_pb2.GetClipPreferencesResponse:
         """Sample rate and channels of what comes back."""
         request = effect_pb2.GetClipPreferencesRequest(instance=instance)

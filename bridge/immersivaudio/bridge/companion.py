@@ -32,7 +32,7 @@ from immersivaudio.bridge.errors import (
 from immersivaudio.bridge.host import Json
 from immersivaudio.bridge.own_engine import OwnEngine
 from immersivaudio.bridge.process import sees_our_files
-from immersivaudio.bridge.proxy import proxy_of
+from immersivaudio.bridge.proxy import WIDTH, proxy_of
 from immersivaudio.bridge.stdio import Answer, Answerer
 from immersivaudio.v1 import cue_sheet_pb2, effect_pb2, job_pb2
 
@@ -61,6 +61,8 @@ class Companion:
         self._address, self._token, self._home, self._ca = engine, token, home, ca
         self._lays_curves = False
         self._connecting = threading.Lock()
+        self._making_proxy = threading.Lock()
+        self._closing = threading.Event()
         self._client: Client | None = None
         self._own: OwnEngine | None = None
         self._jobs: dict[str, Job] = {}
@@ -72,6 +74,9 @@ class Companion:
         try:
             self.answerer.serve()
         finally:
+            self._closing.set()
+            # ffmpeg would go on without us, and leave its half of a file.
+            self._making_proxy.acquire(timeout=_PATIENCE_S)
             if self._client is not None:
                 self._client.close()
             if self._own is not None:
@@ -188,14 +193,21 @@ class Companion:
             if error.reason != "PATH_NOT_ALLOWED":
                 raise
         spec.source.ClearField("media_by_url")
+        width = 0 if self._local else client.proxy_width(spec.effect) or WIDTH
         for number, (url, path) in enumerate(media.items()):
-            sent = path if self._local else proxy_of(path)
-            digest = client.upload(sent, _Meter(self, job, path.name, number, len(media)))
+            share = (number, len(media))
+            sent = self._proxy_of(job, path, width, share) if width else path
+            digest = client.upload(sent, _Meter(self, job, f"Uploading {path.name}", share))
             spec.source.media_by_url[url].blob.CopyFrom(digest)
         for example in _examples(spec):
             path = Path(example.media.path)
-            example.media.blob.CopyFrom(client.upload(path, _Meter(self, job, path.name, 0, 1)))
+            example.media.blob.CopyFrom(client.upload(path, _Meter(self, job, f"Uploading {path.name}", (0, 1))))
         return client.create_job(spec, job.id).job_id
+
+    def _proxy_of(self, job: Job, path: Path, width: int, share: tuple[int, int]) -> Path:
+        meter = _Meter(self, job, f"Making a small copy of {path.name}", share)
+        with self._making_proxy:
+            return proxy_of(path, width=width, told=lambda fraction: meter(round(1000 * fraction), 1000))
 
     def _spec(self, params: Json, goal: job_pb2.Goal) -> job_pb2.JobSpec:
         spec = job_pb2.JobSpec(goal=goal, effect=self._instance(params))
@@ -235,15 +247,18 @@ class Companion:
     def _tell(self, method: str, job: Job, **told: Any) -> None:
         self.answerer.notify(method, {"job": job.id, **told})
 
-    def tell_upload(self, job: Job, name: str, fraction: float) -> None:
-        """Say how far an upload is.
+    def tell_sending(self, job: Job, message: str, fraction: float) -> None:
+        """Say how far sending is."""
+        self._tell("progress", job, stage="upload", stage_fraction=fraction, fraction=0.0, message=message)
+
+    def refuse_stopped(self, job: Job) -> None:
+        """Go on with ``job`` only as long as somebody wants it.
 
         Raises:
-            StoppedError: somebody cancelled the job meanwhile.
+            StoppedError: somebody cancelled it, or the editor has closed.
         """
-        if job.stop.is_set():
+        if job.stop.is_set() or self._closing.is_set():
             raise StoppedError("The job was stopped.", reason="CANCELLED")
-        self._tell("progress", job, stage="upload", stage_fraction=fraction, fraction=0.0, message=f"Uploading {name}")
 
     def _job(self, params: Json) -> Job:
         try:
@@ -277,18 +292,19 @@ def _examples(spec: job_pb2.JobSpec) -> list[cue_sheet_pb2.Example]:
 
 
 class _Meter:
-    """Tells the editor of an upload a few times a second."""
+    """Tells the editor of what is sent a few times a second, and ends it when nobody wants it any more."""
 
-    def __init__(self, companion: Companion, job: Job, name: str, number: int, count: int) -> None:
-        self._companion, self._job, self._name = companion, job, name
-        self._number, self._count, self._told_s = number, count, 0.0
+    def __init__(self, companion: Companion, job: Job, message: str, share: tuple[int, int]) -> None:
+        self._companion, self._job, self._message = companion, job, message
+        self._share, self._told_s = share, 0.0
 
     def __call__(self, sent: int, size: int) -> None:
+        self._companion.refuse_stopped(self._job)
         now = time.monotonic()
-        if now - self._told_s >= _TOLD_EVERY_S or self._job.stop.is_set():
+        if now - self._told_s >= _TOLD_EVERY_S:
             self._told_s = now
-            done = (self._number + sent / max(1, size)) / self._count
-            self._companion.tell_upload(self._job, self._name, done)
+            number, count = self._share
+            self._companion.tell_sending(self._job, self._message, (number + sent / max(1, size)) / count)
 
 
 def _fetch(client: Client, artefacts: Iterable[job_pb2.Artefact], folder: Path) -> dict[str, str]:

@@ -8,12 +8,14 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from immersivaudio.bridge.errors import EngineGoneError
+from immersivaudio.bridge.stdio import no_window
 
 _HERE = ("unix:", "127.", "localhost:", "[::1]:")
 
@@ -72,6 +74,7 @@ def spawn_engine(
             text=True,
             env=dict(environment) if environment is not None else None,
             start_new_session=True,
+            **no_window(sys.platform),
         )
     try:
         return Engine(process, _ready_address(process, patience_s))

@@ -191,10 +191,12 @@ class Link:
 
 def _pipes(environment: Mapping[str, str] | None) -> dict[str, Any]:
     options: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    options["env"] = _clean_environment(environment)
-    if sys.platform == "win32":
-        options["creationflags"] = subprocess.CREATE_NO_WINDOW
-    return options
+    return {**options, **no_window(sys.platform), "env": _clean_environment(environment)}
+
+
+def no_window(platform: str) -> dict[str, Any]:
+    """What to start a process with so that no console appears on Windows."""
+    return {"creationflags": 0x08000000} if platform == "win32" else {}  # CREATE_NO_WINDOW
 
 
 def _clean_environment(extra: Mapping[str, str] | None) -> dict[str, str]:

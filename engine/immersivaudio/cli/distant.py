@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,15 @@ def by_path(address: str, send: str) -> bool:
 def by_proxy(address: str, send: str) -> bool:
     """Whether proxies travel in the place of media."""
     return send == "proxies" or (send == "auto" and not is_local(address))
+
+
+def proxy(client: Any, path: Path, show: Callable[[str, float], None]) -> Path:
+    """A proxy of ``path`` as the engine of ``client`` wants it; ``show`` hears what takes so long."""
+    from immersivaudio.bridge.proxy import proxy_of
+    from immersivaudio.v1 import effect_pb2
+
+    width = client.proxy_width(effect_pb2.EffectInstance(effect_id="soundtrack"))
+    return proxy_of(path, width=width, told=lambda done: show(f"making a small copy of {path.name} ({done:.0%})", 0.0))
 
 
 def ask_for_sound(spec: Any) -> None:

@@ -264,13 +264,12 @@ class _Session:
     def _refer(self, place: Any, path: Path, *, seen: bool = False) -> None:
         """Name a file to the engine: by path on the same machine, else by its bytes, or those of a proxy where it is
         only ``seen``."""
-        from immersivaudio.bridge.proxy import proxy_of
-
         if self.local:
             place.path = str(path.resolve())
         else:
+            sent = distant.proxy(self.client, path, self.bar.show) if seen and self.proxies else path
             self.bar.show("uploading", 0.0)
-            place.blob.CopyFrom(self.client.upload(proxy_of(path) if seen and self.proxies else path))
+            place.blob.CopyFrom(self.client.upload(sent))
 
     def _refer_examples(self, cues: Any) -> None:
         """The examples that the cues of a sheet name; what was uploaded before is known by its digest."""

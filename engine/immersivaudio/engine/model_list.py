@@ -72,4 +72,11 @@ def _described(kind: str, name: str) -> dict[str, Any]:
         "commercial": licence.commercial_use if licence else True,
         "size": int(getattr(plugin, "size_bytes", 0) or 0),
         "hint": lack,
+        "wish": _wish(plugin),
     }
+
+
+def _wish(plugin: Any) -> list[float]:
+    """Width and frames a second that a picture watcher wants; empty for others."""
+    wish = getattr(plugin, "wish", None)
+    return [wish.width, wish.rate_hz] if wish is not None else []

@@ -28,6 +28,8 @@ MAX_RESPONSE_BYTES = 128 << 20
 _HANDLE_S = Fraction(1)
 _MAX_DIGESTS = 10_000
 _MODELS_WAIT_S = 10.0
+# What no watcher of ours goes beyond: for a moment in which nobody can say what is installed.
+_WIDEST = (640, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +129,9 @@ class EffectService:
             return effect_pb2.GetFramesNeededResponse()
         span = wire.span_from_wire(request.record_range)
         seen = cue.Span.between(max(Fraction(0), span.start_s - _HANDLE_S), span.end_s + _HANDLE_S)
+        width, rate_hz = _widest([one["wish"] for one in await self._models() if one["installed"] and one["wish"]])
         return effect_pb2.GetFramesNeededResponse(
-            record_range=wire.span_to_wire(seen), proxy_width=320, proxy_rate_hz=30.0, needs_sound=True
+            record_range=wire.span_to_wire(seen), proxy_width=width, proxy_rate_hz=rate_hz, needs_sound=True
         )
 
     async def GetClipPreferences(  # noqa: N802
@@ -143,6 +146,12 @@ class EffectService:
         if not take.is_file():
             return effect_pb2.IsIdentityResponse(identity=False)
         return effect_pb2.IsIdentityResponse(identity=True, take=await asyncio.to_thread(_digest_of, take))
+
+
+def _widest(wishes: Sequence[Sequence[float]]) -> tuple[int, float]:
+    """Width and frames a second (0: all of them) of a proxy that serves every watcher."""
+    widths, rates = zip(*wishes or (_WIDEST,), strict=True)
+    return int(max(widths)), 0.0 if 0 in rates else float(max(rates))
 
 
 class JobService:

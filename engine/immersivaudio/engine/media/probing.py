@@ -20,7 +20,7 @@ from typing import Any
 
 from immersivaudio.engine.errors import MediaError
 from immersivaudio.engine.media.process import CONTAINERS, limit
-from immersivaudio.engine.media.types import AudioStream, Probe, VideoStream
+from immersivaudio.engine.media.types import TWO_SIZES, AudioStream, Probe, VideoStream
 
 _ANSWER_S = 60.0
 _MAX_RATE = 1000
@@ -100,7 +100,7 @@ def _audio(entry: Mapping[str, Any]) -> AudioStream:
 
 def _warnings(path: Path, answer: Mapping[str, Any], videos: tuple[VideoStream, ...]) -> tuple[str, ...]:
     found = []
-    if len(videos) > 1:
+    if len(videos) > 1 and answer["tags"].get("comment") != TWO_SIZES:
         found.append(f"{path.name} has {len(videos)} video streams; stream {videos[0].index} is used.")
     if len(answer["audio"]) > 1:
         found.append(

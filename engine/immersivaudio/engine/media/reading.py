@@ -66,7 +66,7 @@ def _range(span: Span) -> str:
 
 
 def _seek_is_clean(source: Probe, span: Span, cancelled: Cancelled | None) -> bool:
-    sizes = _sizes(source.video[0], FrameWish(64))
+    sizes = _sizes(source, FrameWish(64))
     with Child(_picture_command(source, span, FrameWish(64), sizes, far=True)) as child:
         for count, _piece in enumerate(child.chunks(_bytes(sizes), cancelled)):
             if count >= _SEEK_TRIAL_FRAMES:
@@ -74,12 +74,20 @@ def _seek_is_clean(source: Probe, span: Span, cancelled: Cancelled | None) -> bo
         return not child.errors
 
 
-def _sizes(stream: VideoStream, wish: FrameWish) -> list[Size]:
+def _sizes(source: Probe, wish: FrameWish) -> list[Size]:
     """Width and height of every picture that is wished, the largest first; none is larger than the source."""
-    widths = {max(2, min(width, stream.width) // 2 * 2) for width in (wish.width, *wish.also)}
-    return [
-        (width, max(2, round(stream.height * width / stream.width / 2) * 2)) for width in sorted(widths, reverse=True)
-    ]
+    most = (source.larger or source.video[0]).width
+    widths = {max(2, min(width, most) // 2 * 2) for width in (wish.width, *wish.also)}
+    return [(width, _height(_stream_for(source, width), width)) for width in sorted(widths, reverse=True)]
+
+
+def _height(stream: VideoStream, width: int) -> int:
+    return max(2, round(stream.height * width / stream.width / 2) * 2)
+
+
+def _stream_for(source: Probe, width: int) -> VideoStream:
+    """An analysis proxy has its true picture small: only what wants more is shown the larger one."""
+    return source.larger if source.larger and width > source.video[0].width else source.video[0]
 
 
 def _bytes(sizes: Sequence[Size]) -> int:
@@ -93,25 +101,35 @@ def _picture_command(source: Probe, span: Span, wish: FrameWish, sizes: Sequence
     options: dict[str, object] = {**input_options(), "copyts": None, "threads": threads(), "skip_loop_filter": "noref"}
     if far:
         options["ss"] = _seconds(max(Fraction(0), start - source.clock_s - 1))
-    node = ffmpeg.input(local(source.path), **options)[str(stream.index)]
-    if span.start_s > 0:
-        node = node.filter("trim", start=_seconds(start))
-    if wish.thins(stream.rate):
-        node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{wish.gap_s:.6f})")
-    node = _scaled(node, stream, sizes).filter("showinfo", checksum=0)
+    opened = ffmpeg.input(local(source.path), **options)
+
+    def shown(stream: VideoStream) -> Any:
+        node = opened[str(stream.index)]
+        if span.start_s > 0:
+            node = node.filter("trim", start=_seconds(start))
+        if wish.thins(stream.rate):
+            node = node.filter("select", f"isnan(prev_selected_t)+gte(t-prev_selected_t,{wish.gap_s:.6f})")
+        return node
+
+    node = _stacked(source, sizes, shown).filter("showinfo", checksum=0)
     out = ffmpeg.output(node, "pipe:1", f="rawvideo", fps_mode="passthrough", loglevel="level+info", copyts=None)
     return argv(out.global_args("-filter_threads", "1"))
 
 
-def _scaled(node: Any, stream: VideoStream, sizes: Sequence[Size]) -> Any:
+def _stacked(source: Probe, sizes: Sequence[Size], shown: Callable[[VideoStream], Any]) -> Any:
     """Each size straight from the decoder's picture, so that none depends on which others are wished; of several, one
     picture with the smaller ones below the largest."""
-    if len(sizes) == 1:
-        return _one_scaled(node, stream, sizes[0])
-    parts = node.filter_multi_output("split", len(sizes))
-    wide = sizes[0][0]
-    told = [_one_scaled(parts[i], stream, size).filter("pad", wide, size[1]) for i, size in enumerate(sizes)]
-    return ffmpeg.filter(told, "vstack", inputs=len(sizes))
+    streams = [_stream_for(source, width) for width, _ in sizes]
+    scaled = []
+    for stream in dict.fromkeys(streams):
+        own = [size for size, of in zip(sizes, streams, strict=True) if of is stream]
+        node = shown(stream)
+        parts = node.filter_multi_output("split", len(own)) if len(own) > 1 else [node]
+        scaled += [_one_scaled(parts[i], stream, size) for i, size in enumerate(own)]
+    if len(scaled) == 1:
+        return scaled[0]
+    padded = [node.filter("pad", sizes[0][0], high) for node, (_, high) in zip(scaled, sizes, strict=True)]
+    return ffmpeg.filter(padded, "vstack", inputs=len(padded))
 
 
 def _one_scaled(node: Any, stream: VideoStream, size: Size) -> Any:
@@ -146,7 +164,7 @@ class _Clock:
 
 def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Cancelled | None) -> Iterator[Frame]:
     stream = source.video[0]
-    sizes = _sizes(stream, wish)
+    sizes = _sizes(source, wish)
     size = _bytes(sizes)
     command = _picture_command(source, span, wish, sizes, far)
     clock = _Clock(stream.start_s)

@@ -42,6 +42,10 @@ class AudioStream:
     duration_s: Fraction
 
 
+TWO_SIZES = "immersivaudio: one picture, two sizes"
+"""The comment of an analysis proxy whose second picture is the first one, larger. The bridge writes the same words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a file holds. ``duration_s`` is the picture's where there is one; still images and cover art are no video.
@@ -60,6 +64,11 @@ class Probe:
     warnings: tuple[str, ...] = ()
     clock_s: Fraction = Fraction(0)
     tags: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def larger(self) -> VideoStream | None:
+        """Of an analysis proxy: its picture once more, larger and not as true."""
+        return self.video[1] if len(self.video) == 2 and self.tags.get("comment") == TWO_SIZES else None
 
     @property
     def origin_s(self) -> Fraction:
