@@ -227,6 +227,21 @@ def test_an_ending_chooses_the_dialect_and_may_not_contradict_it(tmp_path: Path)
         outputs.plan(source, True, tmp_path / "out.xml", "", False, outputs.Form(dialect="kdenlive"))
 
 
+@pytest.mark.parametrize(
+    ("name", "result", "dialect"),
+    [
+        ("cut.kdenlive", "cut.scored.kdenlive", "kdenlive"),
+        ("cut.mlt", "cut.scored.mlt", "kdenlive"),
+        ("cut.xml", "cut.scored.xml", "premiere"),
+        ("cut.edl", "cut.scored.otio", "generic"),
+    ],
+)
+def test_a_document_comes_back_as_what_it_was(tmp_path: Path, name: str, result: str, dialect: str) -> None:
+    asked = outputs.plan(tmp_path / name, True, None, "", False)
+    assert (asked.main.name, asked.dialect) == (result, dialect)
+    assert outputs.plan(tmp_path / name, True, None, "stems", False).dialect == "generic"
+
+
 def test_a_video_may_become_a_timeline(tmp_path: Path) -> None:
     asked = outputs.plan(tmp_path / "clip.mp4", False, None, "", False, outputs.Form(dialect="kdenlive"))
     assert (asked.kind, asked.main.name) == ("otio", "clip.scored.kdenlive")

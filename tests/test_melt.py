@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from fractions import Fraction
@@ -14,6 +15,7 @@ import opentimelineio as otio
 import pytest
 from mixing_stage import Stage, bed, hit, level_db, noise, read, stem_of
 from scipy.signal import correlate
+from test_own_documents import SYNTHETIC
 
 from immersivaudio.engine import conform, delivery
 from immersivaudio.engine.cue import Edit, Stem, samples_at
@@ -50,7 +52,9 @@ def staged(folder: Path, rate: Fraction) -> Stage:
     return stage
 
 
-def delivered(stage: Stage, original: Path, timeline: otio.schema.Timeline | None) -> tuple[MixResult, Path]:
+def delivered(
+    stage: Stage, original: Path, timeline: otio.schema.Timeline | None, document: Path | None = None
+) -> tuple[MixResult, Path]:
     mixed = stage.mix(original)
     folder = stage.folder / "out"
     folder.mkdir()
@@ -58,7 +62,9 @@ def delivered(stage: Stage, original: Path, timeline: otio.schema.Timeline | Non
     if timeline is not None:
         edit = conform.conform(timeline, "scene")
     wish = DeliveryWish(outputs=("stems", "otio"), dialect="kdenlive")
-    job = delivery.Delivery(edit, timeline, stage.sheet(), stage.takes, mixed, wish, None, folder, final_folder=folder)
+    job = delivery.Delivery(
+        edit, timeline, stage.sheet(), stage.takes, mixed, wish, None, folder, final_folder=folder, document=document
+    )
     made = delivery.deliver(job)
     return mixed, next(one.path for one in made if one.kind == "timeline")
 
@@ -115,6 +121,35 @@ def test_the_users_clips_play_from_where_they_did(tmp_path: Path) -> None:
     for at_s, from_s in ((1, 3), (7, 3)):
         here, there = samples_at(at_s), samples_at(from_s)
         assert 0 <= lag(played[here : here + 24_000], sound[there : there + 24_000]) <= MLT_LATE
+
+
+@pytest.mark.parametrize("name", ["sequences.kdenlive", "shotcut.mlt", "plain.mlt", "two-tracks.mlt"])
+def test_the_users_own_document_sounds_as_before_and_ours_beside_it(tmp_path: Path, name: str) -> None:
+    stage = staged(tmp_path, Fraction(25))
+    original = stage.original(noise(8, 0.1, seed=3, stereo=False))
+    given = tmp_path / name
+    given.write_text(own_document(name, original), "utf-8")
+    timeline, _ = conform.read(given, rate=stage.rate)
+    _, document = delivered(stage, original, timeline, given)
+    before, after = rendered(given), rendered(document)
+    ours = media_samples(document.with_name("scene.foley.mov"))
+    here = slice(samples_at(HITS_S[0]) - 2400, samples_at(HITS_S[0]) + 9600)
+    assert level_db(before[:, here]) > -40
+    assert lag((after - before[:, : after.shape[1]])[0, here], ours[0, here]) == 0
+    assert after.shape == before.shape
+
+
+def own_document(name: str, media: Path) -> str:
+    """A document of :mod:`test_own_documents` at 25 fps whose every file is ``media``; one has two tracks that nobody
+    mixes, of which MLT plays one."""
+    files = r'(<property name="resource">)[^<]*\.(?:mp4|mov)<'
+    text = re.sub(files, rf"\g<1>{media}<", SYNTHETIC.get(name, SYNTHETIC["plain.mlt"]))
+    text = re.sub(r'frame_rate_num="\d+" frame_rate_den="\d+"', 'frame_rate_num="25" frame_rate_den="1"', text)
+    if name == "two-tracks.mlt":
+        second = '<playlist id="low"><entry producer="one" in="50" out="99"/></playlist>'
+        tracks = '<tractor id="both"><track producer="low"/><track producer="all"/></tractor>'
+        text = text.replace("</mlt>", f"{second}{tracks}</mlt>")
+    return text
 
 
 def media_samples(path: Path) -> np.ndarray:

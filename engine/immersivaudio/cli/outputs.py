@@ -63,7 +63,8 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
         RequestError: kind, container and ending contradict each other.
     """
     kind = kind or ("otio" if form.dialect and out is None else _kind_of(out, is_timeline))
-    container, dialect = form.container, form.dialect or _dialect_of(out)
+    own = source if is_timeline and kind == "otio" and out is None else out
+    container, dialect = form.container, form.dialect or _dialect_of(own)
     if kind == "video" and is_timeline:
         raise RequestError("A timeline has no single picture to put sound under.", "Use --output otio, stems or audio.")
     main = (out or _default(source, kind, container, dialect)).absolute()
@@ -120,7 +121,7 @@ def _default(source: Path, kind: str, container: str, dialect: str) -> Path:
     endings = {
         "video": source.suffix if source.suffix.lower() in _VIDEO else ".mkv",
         "audio": ".wav",
-        "otio": DIALECTS[dialect][0],
+        "otio": next((end for end in DIALECTS[dialect] if end == source.suffix.lower()), DIALECTS[dialect][0]),
     }
     ending = f".{container.lstrip('.')}" if container and kind != "otio" else endings[kind]
     return source.with_name(f"{source.stem}.scored{ending}")
@@ -246,4 +247,4 @@ def _point_at(timeline: Path, final: Mapping[str, Path]) -> None:
     from immersivaudio.engine.dialects_out import pointed
 
     paths = {name: str(path) for name, path in final.items()}
-    timeline.write_text(pointed(timeline.read_text("utf-8"), paths), "utf-8")
+    timeline.write_bytes(pointed(timeline.read_bytes().decode("utf-8"), paths).encode())

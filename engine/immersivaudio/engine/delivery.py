@@ -48,7 +48,7 @@ class Delivery:
     ``final_folder`` where they will be found: the lanes of the timeline lead there (without one they name their files
     alone, for whoever puts the files in their place to complete). ``more`` are all takes of a cue by its id, the one in
     the mix first; each becomes a file. What was encoded is kept in ``cache``. ``warn`` hears what a dialect could not say,
-    one sentence each.
+    one sentence each. ``document`` is the file that ``timeline`` was read from, where it was one.
     """
 
     edit: Edit
@@ -65,6 +65,7 @@ class Delivery:
     more: Mapping[str, Sequence[Take]] = field(default_factory=dict)
     cancelled: Callable[[], bool] = lambda: False
     warn: Callable[[str], None] = lambda sentence: None
+    document: Path | None = None
 
     @property
     def name(self) -> str:
@@ -137,7 +138,7 @@ def _files(job: Delivery) -> Iterator[Made]:
     named = _takes(job)
     if job.wants("stems", "otio"):
         gain_db = _lane_gain_db(job)
-        ridden = {} if job.wish.dialect == GENERIC else rides(job.sheet, job.mixed, gain_db, job.cancelled)
+        ridden = {} if job.wish.dialect == GENERIC else rides(job.mixed, gain_db, job.cancelled)
         stems = _stems(job, gain_db, ridden)
         yield from stems
         if job.wants("otio"):
@@ -281,7 +282,7 @@ def _timelines(
     otio_out.add_takes(laid, job.edit, takes, references=job.wish.dialect == GENERIC)
     spoken = dialects_out.spoken(laid, job.edit, job.wish.dialect)
     yield _text(job, "otio", "otio", otio.adapters.write_to_string(spoken, "otio_json"))
-    document = dialects_out.document(laid, job.edit, job.timeline, job.wish.dialect, grumbles)
+    document = dialects_out.document(laid, job.edit, job.timeline, job.wish.dialect, grumbles, job.document)
     if document is not None:
         yield _text(job, "timeline", DIALECTS[job.wish.dialect][0].lstrip("."), document)
     for sentence in grumbles.sentences():
@@ -291,7 +292,7 @@ def _timelines(
 def _write_text(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

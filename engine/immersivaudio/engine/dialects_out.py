@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -17,12 +18,18 @@ import opentimelineio as otio
 
 from immersivaudio.engine import media, riding
 from immersivaudio.engine.cue import Edit
-from immersivaudio.engine.exporters import mlt, rows, xmeml
+from immersivaudio.engine.exporters import mlt, mlt_own, rows, xmeml
+from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.otio_out import GAIN, NAMESPACE
+from immersivaudio.engine.request import DIALECTS
 
 _DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {"premiere": xmeml.write, "kdenlive": mlt.write}
+_APPENDED: Mapping[str, Callable[[OwnDocument, rows.Sheet], str | None]] = {
+    "premiere": xmeml.append,
+    "kdenlive": mlt_own.append,
+}
 _LEAST_DB, _MOST_DB = -100.0, 30.0
 
 
@@ -44,10 +51,18 @@ def document(
     given: otio.schema.Timeline | None,
     dialect: str,
     grumbles: Grumbles,
+    own: Path | None = None,
 ) -> str | None:
-    """The file of an editor that reads no OpenTimelineIO; None for one that does. ``given`` is the user's timeline."""
+    """The file of an editor that reads no OpenTimelineIO; None for one that does. ``given`` is the user's timeline, and
+    ``own`` the file that it was read from: one of the dialect's own comes back as it is, with our lanes put in."""
     if dialect not in _DOCUMENTS:
         return None
+    if own is not None and given is not None and own.suffix.lower() in DIALECTS[dialect]:
+        read = OwnDocument.read(own)
+        appended = _APPENDED[dialect](read, rows.lanes_of(edit, laid, given)) if read is not None else None
+        if appended is not None:
+            return appended
+        grumbles.add(f"{own.name} has no place where tracks can be added, so it is written anew.")
     return _DOCUMENTS[dialect](rows.sheet_of(edit, laid, given, media.probe, grumbles))
 
 

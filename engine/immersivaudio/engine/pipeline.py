@@ -290,6 +290,7 @@ class _Job:
         job = delivery.Delivery(
             edit, timeline, sheet, takes, mixed, self.request.delivery, self.request.media, folder,
             cache=self.workspace.cache, more=self.more, cancelled=self.cancelled, warn=self.warn,
+            document=self.request.timeline,
         )  # fmt: skip
         made = delivery.deliver(job)
         for one in made:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -48,6 +49,7 @@ class Bin:
     rate: Fraction
     first_id: int = _FIRST_CLIP
     prefix: str = ""
+    folder: str = _FOLDER
     clips: dict[str, tuple[Piece, bool]] = field(default_factory=dict)
 
     def number(self, piece: Piece, ours: bool) -> int:
@@ -58,10 +60,32 @@ class Bin:
 
     def producers(self) -> Iterator[Element]:
         for number, (piece, ours) in enumerate(self.clips.values(), self.first_id):
-            whole = Piece(piece.name, piece.media, 0, piece.frames)
             name = Path(piece.media.url).name if piece.media.url else piece.name
-            told = {"kdenlive:clipname": name, "kdenlive:folderid": _FOLDER if ours else "-1", "kdenlive:id": number}
-            yield producer(f"{self.prefix}producer{number}", whole, self.rate, told)
+            told = {
+                "kdenlive:clipname": name,
+                "kdenlive:folderid": self.folder if ours else "-1",
+                "kdenlive:id": number,
+            }
+            yield producer(f"{self.prefix}producer{number}", whole(piece), self.rate, told)
+
+
+def whole(piece: Piece) -> Piece:
+    """All of the file of ``piece``, as shot."""
+    return Piece(piece.name, piece.media, 0, piece.frames)
+
+
+def cut(piece: Piece, producer: str, rate: Fraction, told: Mapping[str, object] = MappingProxyType({})) -> Element:
+    """The part of a producer that ``piece`` plays, with its level, channel and freeze."""
+    first = first_frame(piece, rate)
+    entry = Element("entry", {"producer": producer, "in": str(first), "out": str(first + piece.frames - 1)})
+    put(entry, told)
+    entry.extend(_filters(piece, first))
+    return entry
+
+
+def bin_entry(made: Element) -> Element:
+    """A producer's place in the bin: all of it."""
+    return Element("entry", {"producer": made.get("id", ""), "in": "0", "out": made.get("out", "0")})
 
 
 def producer(name: str, piece: Piece, rate: Fraction, told: Mapping[str, object]) -> Element:
@@ -195,13 +219,7 @@ class Track:
         key = (piece.media.url or f"title {piece.name}", piece.speed if piece.speed else _PLAIN, piece.enabled)
         if key not in producers:
             producers[key] = self._producer(f"{self.name}_{len(producers)}", piece, number)
-        first = first_frame(piece, self.rate)
-        entry = Element("entry", {"producer": producers[key].get("id", "")})
-        entry.set("in", str(first))
-        entry.set("out", str(first + piece.frames - 1))
-        put(entry, {"kdenlive:id": number})
-        entry.extend(_filters(piece, first))
-        return entry
+        return cut(piece, producers[key].get("id", ""), self.rate, {"kdenlive:id": number})
 
     def _producer(self, name: str, piece: Piece, number: int) -> Element:
         """Kdenlive's clips are of sound or of picture alone; one that is switched off is of neither."""
@@ -274,8 +292,7 @@ def _bin(sheet: Sheet, producers: Sequence[Element]) -> Element:
     }
     put(made, {f"kdenlive:docproperties.{name}": value for name, value in documented.items()})
     put(made, {"xml_retain": 1})
-    for one in producers:
-        SubElement(made, "entry", {"producer": one.get("id", ""), "in": "0", "out": one.get("out", "0")})
+    made.extend(bin_entry(one) for one in producers)
     return made
 
 

@@ -111,10 +111,23 @@ def sheet_of(
         for kind in ("video", "audio")
         for row in _users(edit, [clip for clip in clips if clip.kind == kind], _names(given, kind), shelf, grumbles)
     ]
-    added = list(laid.tracks)[len(given.tracks) if given is not None else 1 :]
-    rows += [_lane(track, edit, laid) for track in added]
+    rows += _lanes(edit, laid, given)
     if given is not None:
         _say_losses(given, grumbles)
+    return _sheet(edit, rows)
+
+
+def lanes_of(edit: Edit, laid: otio.schema.Timeline, given: otio.schema.Timeline) -> Sheet:
+    """The tracks alone that ``laid`` has beyond ``given``: what a document of the user's own lacks."""
+    return _sheet(edit, _lanes(edit, laid, given))
+
+
+def _lanes(edit: Edit, laid: otio.schema.Timeline, given: otio.schema.Timeline | None) -> list[Row]:
+    added = list(laid.tracks)[len(given.tracks) if given is not None else 1 :]
+    return [_lane(track, edit, laid) for track in added]
+
+
+def _sheet(edit: Edit, rows: Sequence[Row]) -> Sheet:
     frames = max([-(-edit.duration_s * edit.rate // 1), *(piece.end for row in rows for piece in row.pieces)])
     start = round(edit.start_timecode_s * edit.rate)
     size = next((piece.media.size for row in rows for piece in row.pieces if all(piece.media.size)), (1920, 1080))

@@ -19,7 +19,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 from immersivaudio.engine import timecode
 from immersivaudio.engine.audio import amplitude
+from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, gentle, length_frames
+from immersivaudio.engine.importers.xmeml import main_sequence
 from immersivaudio.engine.timecode import drops
 
 _LOUDEST = 3.98109
@@ -31,6 +33,26 @@ def write(sheet: Sheet) -> str:
     root = Element("xmeml", version="4")
     root.append(_Writer(sheet).sequence())
     return text(root)
+
+
+def append(own: OwnDocument, sheet: Sheet) -> str | None:
+    """The user's own document with the rows of ``sheet``, all of them ours, as further sound tracks of the sequence that
+    was read; None where it has none."""
+    sequence = main_sequence(own.root)
+    media = sequence.find("media") if sequence is not None else None
+    if media is None:
+        return None
+    prefix = f"{own.prefix()}_"
+    writer = _Writer(sheet, prefix)
+    made = [track for row in sheet.rows for track in writer.audio_tracks(row)]
+    audio = media.find("audio")
+    if audio is not None:
+        own.into(audio, made, lambda child: child.tag == "track")
+    else:
+        whole = Element("audio")
+        whole.extend(made)
+        own.into(media, [whole], lambda child: child.tag == "video")
+    return own.text()
 
 
 def text(root: Element) -> str:
@@ -59,6 +81,7 @@ def put(parent: Element, told: Mapping[str, object]) -> Element:
 @dataclass
 class _Writer:
     sheet: Sheet
+    prefix: str = ""
     files: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -108,7 +131,7 @@ class _Writer:
         before, after = beside
         pace = self.sheet.rate
         first = first_frame(piece, pace)
-        made = Element("clipitem", id=f"clipitem-{next(self.numbers)}")
+        made = Element("clipitem", id=f"{self.prefix}clipitem-{next(self.numbers)}")
         put(made, {"name": piece.name, "enabled": "TRUE" if piece.enabled else "FALSE"})
         put(made, {"duration": length_frames(piece, pace)})
         made.append(rate(pace))
@@ -132,7 +155,7 @@ class _Writer:
         url = piece.media.url
         if url in self.files:
             return Element("file", id=self.files[url])
-        self.files[url] = f"file-{len(self.files) + 1}"
+        self.files[url] = f"{self.prefix}file-{len(self.files) + 1}"
         made = put(Element("file", id=self.files[url]), {"name": _leaf(url), "pathurl": url_of(url)})
         own = piece.media.rate or self.sheet.rate
         made.append(rate(own))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -15,7 +16,23 @@ from immersivaudio.engine.errors import TimelineError
 _DEPTH_AT_MOST = 200
 _ELEMENTS_AT_MOST = 3_000_000
 _TIME = re.compile(r"\s*(-?\d+(?:\.\d+)?)(?:/(\d+))?\s*s?\s*")
+_OPENING = re.compile(rb"""<[^\s/>]+(?:[^>"']|"[^"]*"|'[^']*')*>""")
 _AGAIN = "Export the timeline again from the editor."
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The bytes of an element: its start tag is ``[first, opened)``, its end tag ``[closing, end)``; an element that is
+    written as one empty tag has no content, and the last three are equal."""
+
+    first: int
+    opened: int
+    closing: int
+    end: int
+
+    @property
+    def is_empty_tag(self) -> bool:
+        return self.opened == self.end
 
 
 def parse(path: Path) -> Element:
@@ -24,36 +41,52 @@ def parse(path: Path) -> Element:
     Raises:
         TimelineError: not well-formed, declares entities, or is nested or large beyond reason.
     """
+    return parsed(path.read_bytes(), path.name)
+
+
+def parsed(data: bytes, name: str, spans: dict[Element, Extent] | None = None) -> Element:
+    """The root element of a document called ``name``, as :func:`parse` reads it; ``spans`` learns where each element
+    stands (in documents whose encoding holds ASCII as it is)."""
     builder, parser = TreeBuilder(), expat.ParserCreate()
-    depth = count = 0
+    starts: list[int] = []
+    count = 0
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth, count
-        depth, count = depth + 1, count + 1
-        if depth > _DEPTH_AT_MOST or count > _ELEMENTS_AT_MOST:
-            raise TimelineError(f"{path.name} is nested too deep or too large.", "Export the timeline in parts.")
+        nonlocal count
+        count += 1
+        if len(starts) >= _DEPTH_AT_MOST or count > _ELEMENTS_AT_MOST:
+            raise TimelineError(f"{name} is nested too deep or too large.", "Export the timeline in parts.")
+        starts.append(parser.CurrentByteIndex)
         builder.start(tag, attributes)
 
     def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
-        builder.end(tag)
+        first, element = starts.pop(), builder.end(tag)
+        if spans is not None:
+            spans[element] = _extent(data, first, parser.CurrentByteIndex)
 
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler = builder.data
-    parser.EntityDeclHandler = _refuse(path)
-    parser.ExternalEntityRefHandler = _refuse(path)
+    parser.EntityDeclHandler = _refuse(name)
+    parser.ExternalEntityRefHandler = _refuse(name)
     parser.buffer_text = True
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(data, True)
     except expat.ExpatError as error:
-        raise TimelineError(f"{path.name} is no valid XML: {error}.", _AGAIN) from error
+        raise TimelineError(f"{name} is no valid XML: {error}.", _AGAIN) from error
     return builder.close()
 
 
-def _refuse(path: Path) -> Callable[..., int]:
+def _extent(data: bytes, first: int, closing: int) -> Extent:
+    opening = _OPENING.match(data, first)
+    opened = opening.end() if opening else closing
+    if data[opened - 2 : opened] == b"/>":
+        return Extent(first, opened, opened, opened)
+    return Extent(first, opened, closing, data.index(b">", closing) + 1)
+
+
+def _refuse(name: str) -> Callable[..., int]:
     def refuse(*_declaration: object) -> int:
-        raise TimelineError(f"{path.name} declares XML entities, which no editor does.", _AGAIN)
+        raise TimelineError(f"{name} declares XML entities, which no editor does.", _AGAIN)
 
     return refuse
 

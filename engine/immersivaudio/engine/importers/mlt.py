@@ -63,6 +63,18 @@ def _top(root: Element) -> Element | None:
     return playing[-1] if playing else None
 
 
+def main_tractor(root: Element) -> Element | None:
+    """What holds the tracks that play: Kdenlive from 23.04 on wraps its open sequence into a tractor of the project."""
+    top = _top(root)
+    while top is not None and top.tag == "tractor" and properties(top).get("kdenlive:projectTractor"):
+        inner = {item.get("id"): item for item in root.iter("tractor")}
+        named = [inner[track.get("producer")] for track in top.findall("track") if track.get("producer") in inner]
+        if len(named) != 1 or named[0] is top:
+            return None
+        top = named[0]
+    return top
+
+
 @dataclass(frozen=True, slots=True)
 class _Nest:
     """What is inherited on the way down: how deep, what is hidden, and whether it is muted."""

@@ -48,6 +48,11 @@ def read(path: Path, grumbles: Grumbles) -> otio.schema.Timeline:
     return _Reader(root, grumbles).timeline(outer[0], path.stem)
 
 
+def main_sequence(root: Element) -> Element | None:
+    """The sequence that :func:`read` takes."""
+    return next(_outer_sequences(root), None) if root.tag == "xmeml" else None
+
+
 def _outer_sequences(element: Element) -> Iterator[Element]:
     """Sequences that are in no other one."""
     for child in element:

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: AGPL-3.0-or-later
+"""The user's own document with our elements put in: every byte of theirs stays, in its order.
+
+What is put in is ASCII with character references, so it fits every encoding that holds ASCII as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import quoteattr
+
+from immersivaudio.engine.errors import EngineError
+from immersivaudio.engine.importers.markup import Extent, parsed
+
+_PREFIX = "immersivaudio"
+
+
+@dataclass
+class OwnDocument:
+    """A document that was read, and what is to be put into it."""
+
+    path: Path
+    data: bytes
+    root: Element
+    extents: dict[Element, Extent]
+    _added: list[tuple[int, int, bytes]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> OwnDocument | None:
+        """The document at ``path``; None where it is no UTF-8 text or cannot be read."""
+        extents: dict[Element, Extent] = {}
+        try:
+            data = path.read_bytes()
+            data.decode("utf-8")
+            root = parsed(data, path.name, extents)
+        except (OSError, UnicodeDecodeError, EngineError):
+            return None
+        return cls(path, data, root, extents)
+
+    def before(self, place: Element, made: Iterable[Element]) -> None:
+        """Put ``made`` in front of ``place``."""
+        at = self.extents[place].first
+        self._added += [(at, at, _bytes(element).lstrip() + b"\n") for element in made]
+
+    def after(self, place: Element, made: Iterable[Element]) -> None:
+        """Put ``made`` behind ``place``."""
+        self._add(self.extents[place].end, made)
+
+    def into(self, parent: Element, made: Iterable[Element], beside: Callable[[Element], bool]) -> None:
+        """Put ``made`` into ``parent``: behind its last child that is ``beside``, else at its very end."""
+        neighbours = [child for child in parent if beside(child)]
+        if neighbours:
+            self.after(neighbours[-1], made)
+            return
+        extent = self.extents[parent]
+        if not extent.is_empty_tag:
+            self._add(extent.closing, made)
+            return
+        inner = b"".join(map(_bytes, made))
+        self._added.append((extent.end - 2, extent.end, b">" + inner + f"</{parent.tag}>".encode()))
+
+    def attribute(self, element: Element, name: str, value: str) -> None:
+        """Give ``element`` an attribute that it has not."""
+        extent = self.extents[element]
+        behind = extent.first + 1 + len(element.tag.encode())
+        self._added.append((behind, behind, f" {name}={quoteattr(value)}".encode("ascii", "xmlcharrefreplace")))
+
+    def prefix(self) -> str:
+        """What the ids of our elements begin with: nothing in the document does."""
+        names = (_PREFIX if not number else f"{_PREFIX}{number + 1}" for number in range(self.data.count(b"<") + 1))
+        return next(name for name in names if f"{name}_".encode() not in self.data)
+
+    def text(self) -> str:
+        """The document with all that was put in."""
+        at, parts = 0, []
+        for first, end, added in sorted(self._added, key=lambda one: one[0]):
+            parts += [self.data[at:first], added]
+            at = end
+        return b"".join((*parts, self.data[at:])).decode("utf-8")
+
+    def _add(self, place: int, made: Iterable[Element]) -> None:
+        self._added += [(place, place, _bytes(element)) for element in made]
+
+
+def _bytes(element: Element) -> bytes:
+    ElementTree.indent(element, " ")
+    element.tail = None
+    return b"\n" + ElementTree.tostring(element, "us-ascii")
