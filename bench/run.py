@@ -12,6 +12,7 @@ BENCHES = {
     "expect": "what the cue sheets name against what the clips should sound like",
     "whole": "the whole job, analysis, one changed cue, memory, start-up",
     "perform": "performing against real time",
+    "balance": "blows that are heard in the whole mix",
     "analogy": "sounds laid by example, against spotting's own onsets",
     "music": "forms, voices and bar lines on the cuts of real timelines",
     "recognise": "recognisability of every sound",

@@ -44,25 +44,33 @@ DUCK_SHAPE = DuckShape()
 
 def duck(speech: Sequence[SpeechSpan], depth_db: float, shape: DuckShape = DUCK_SHAPE) -> Curve:
     """The gain curve on the record clock that falls to ``depth_db`` under ``speech``; empty when nobody speaks."""
-    phrases = _phrases(speech, shape.hold_s)
+    return dips([(float(said.span.start_s), float(said.span.end_s), depth_db) for said in speech], shape)
+
+
+def dips(spans: Sequence[tuple[float, float, float]], shape: DuckShape) -> Curve:
+    """The gain curve that falls under each of ``spans`` (start, end, depth in decibels); those that the shape holds
+    together fall to the deepest of them."""
+    phrases = _phrases(spans, shape.hold_s)
     points: list[GainPoint] = []
-    for index, (start, end) in enumerate(phrases):
+    for index, (start, end, depth_db) in enumerate(phrases):
         if not points or points[-1].at_s < start - shape.look_ahead_s:
             points.append(GainPoint(start - shape.look_ahead_s, 0.0))
         points += [GainPoint(start - shape.attack_s, depth_db), GainPoint(end, depth_db)]
         following = phrases[index + 1][0] if index + 1 < len(phrases) else float("inf")
         free = min(end + shape.release_s, following - shape.look_ahead_s)
-        points.append(GainPoint(free, depth_db * (1 - (free - end) / shape.release_s)))
+        left = 0.0 if free == end + shape.release_s else 1 - (free - end) / shape.release_s
+        points.append(GainPoint(free, depth_db * left))
     return tuple(points)
 
 
-def _phrases(speech: Sequence[SpeechSpan], hold_s: float) -> list[tuple[float, float]]:
-    phrases: list[tuple[float, float]] = []
-    for start, end in sorted((float(said.span.start_s), float(said.span.end_s)) for said in speech):
+def _phrases(spans: Sequence[tuple[float, float, float]], hold_s: float) -> list[tuple[float, float, float]]:
+    phrases: list[tuple[float, float, float]] = []
+    for start, end, depth_db in sorted(spans):
         if phrases and start - phrases[-1][1] < hold_s:
-            phrases[-1] = (phrases[-1][0], max(phrases[-1][1], end))
+            began, ended, deepest = phrases[-1]
+            phrases[-1] = (began, max(ended, end), min(deepest, depth_db))
         else:
-            phrases.append((start, end))
+            phrases.append((start, end, depth_db))
     return phrases
 
 

@@ -49,6 +49,11 @@ class LoudnessMeter:
         self._steps.append(power[:whole].reshape(-1, STEP).sum(axis=1))
         self._rest = power[whole:]
 
+    @classmethod
+    def powers(cls, block: Block) -> NDArray[np.float64]:
+        """K-weighted power of each sample of a block ``[channels, n]`` that begins in silence."""
+        return cls(block.shape[0])._power(block)
+
     def _power(self, block: Block) -> NDArray[np.float64]:
         """K-weighted power of each sample, channels added (BS.1770-4, weights 1 for left and right)."""
         from scipy import signal  # takes a second to import, and what is kept is read without it

@@ -8,50 +8,37 @@ that all of them share. So the stems always add up to the bounce. What is measur
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from immersivaudio.engine import bwf, curves, levels, limiter
-from immersivaudio.engine.audio import Block, amplitude, decibels
+from immersivaudio.engine import balance, bwf, curves, levels
+from immersivaudio.engine.audio import amplitude, decibels
+from immersivaudio.engine.console import Console, Master
 from immersivaudio.engine.cue import GENERATED_STEMS, SAMPLE_RATE_HZ, CueSheet, GainPoint, Stem, Take, samples_at
 from immersivaudio.engine.desk import Desk
 from immersivaudio.engine.errors import RequestError
 from immersivaudio.engine.loudness import STEP, gated
-from immersivaudio.engine.metering import (
-    LEAD,
-    Group,
-    Meters,
-    Numbers,
-    Peaks,
-    Reading,
-    integrated,
-    mean,
-    true_peak_db,
-)
+from immersivaudio.engine.metering import Meters, Numbers, Reading, integrated, mean, true_peak_db
 from immersivaudio.engine.mix_checks import check_result
-from immersivaudio.engine.placing import place
+from immersivaudio.engine.placing import ducking, place
 
 _TOLERANCE_LU = 1.0
-_CLOSE_LU = 0.15
-_ROUNDS = 4
-# A lane that never comes above this sample value is not counted as heard.
-_HEARD = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class MixOptions:
-    """``mix`` 0 is only the original, 1 only the generated, 0.5 both at their own level."""
+    """``mix`` 0 is only the original, 1 only the generated, 0.5 both at their own level. ``balance``: beds make room
+    for what is struck (see ``balance.py``)."""
 
     loudness: str = "youtube"
     mix: float = 0.5
     keep_original: bool = True
+    balance: bool = True
 
     @property
     def under_speech(self) -> bool:
@@ -97,7 +84,8 @@ class MixResult:
     """``stems`` (the kept original as DIALOGUE among them) add up to ``bounce``.
 
     ``gain_db`` is the master gain of all, ``trim_db`` what the generated ones were lowered by to lie under speech,
-    ``limited_db`` the deepest the limiter went (0 or less).
+    ``limited_db`` the deepest the limiter went (0 or less), ``rides`` what all cues of a lane do alike on the record
+    clock: they make room for speech and for what is struck.
     """
 
     stems: tuple[StemFile, ...]
@@ -106,6 +94,7 @@ class MixResult:
     options: MixOptions
     trim_db: float = 0.0
     limited_db: float = 0.0
+    rides: Mapping[Stem, curves.Curve] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -120,19 +109,6 @@ class Booth:
     cache: Path | None = None
     cancelled: Callable[[], bool] = lambda: False
     progress: Callable[[float], None] = lambda fraction: None
-
-
-@dataclass(frozen=True)
-class _Master:
-    """The gain that everything gets: one number, and the limiter's curve where there is one."""
-
-    gain_db: float
-    ride: limiter.GainRide | None = None
-
-    def amplitudes(self, first: int, count: int) -> Block | np.float32:
-        level = np.float32(amplitude(self.gain_db))
-        ridden = 1.0 if self.ride is None else self.ride.amplitudes(first, count)
-        return level if isinstance(ridden, float) else level * ridden
 
 
 def mix(
@@ -156,12 +132,12 @@ def mix(
     if options.mix == 0 and (original is None or not options.keep_original):
         raise RequestError("A mix of 0 is only the original sound, and there is none.", "Choose a mix above 0.")
     desk = _desk(sheet, takes, original if options.keep_original else None, options, booth)
-    trim_db = _speech_trim_db(Meters(desk, booth.cache), sheet)
-    desk = replace(desk, generated_gain=desk.generated_gain * amplitude(trim_db))
-    console = _Console(Meters(desk, booth.cache))
+    room = _room(sheet, desk, target, booth.cache) if options.balance else balance.Room()
+    console, trim_db = _trimmed(room.on(desk), sheet, booth.cache)
     master, aim = console.master(target)
-    stems, bounce = console.write(master, booth.folder)
-    result = MixResult(stems, bounce, master.gain_db, options, trim_db, _deepest(master))
+    stems, bounce = _write(console, master, booth.folder)
+    rides = _rides(sheet, room, options)
+    result = MixResult(stems, bounce, master.gain_db, options, trim_db, _deepest(master), rides)
     result = replace(result, warnings=(*_lacking(sheet, takes), *_level_warnings(result, target, aim)))
     check_result(sheet, result)
     return result
@@ -186,6 +162,30 @@ def _desk(
         cancelled=booth.cancelled,
         progress=booth.progress,
     )
+
+
+def _room(sheet: CueSheet, desk: Desk, target: levels.Preset, cache: Path | None) -> balance.Room:
+    """The most room for blows with which the mix still comes to ``target``."""
+    blows = balance.heard(sheet, desk)
+    if not blows:
+        return balance.Room()
+    console, _ = _trimmed(desk, sheet, cache)
+    forecast = balance.Forecast(console.steps, console.peak_db, target)
+    return balance.most_room(sheet, desk, blows, forecast)
+
+
+def _trimmed(desk: Desk, sheet: CueSheet, cache: Path | None) -> tuple[Console, float]:
+    """The console of ``desk`` with everything generated under the speech, and how much it was lowered for that."""
+    trim_db = _speech_trim_db(Meters(desk, cache), sheet)
+    return Console(Meters(replace(desk, generated_gain=desk.generated_gain * amplitude(trim_db)), cache)), trim_db
+
+
+def _rides(sheet: CueSheet, room: balance.Room, options: MixOptions) -> dict[Stem, curves.Curve]:
+    """What each lane does on the record clock, whatever its cues: it ducks under speech, beds dip under blows."""
+    rides = ducking(sheet) if options.under_speech else {}
+    if room.dips:
+        rides[Stem.AMBIENCE] = curves.add(rides.get(Stem.AMBIENCE, ()), room.dips)
+    return rides
 
 
 def _speech_trim_db(meters: Meters, sheet: CueSheet) -> float:
@@ -216,98 +216,19 @@ def _spoken_steps(sheet: CueSheet, total: int) -> NDArray[np.bool_]:
     return spoken
 
 
-@dataclass(frozen=True)
-class _Console:
-    """The meters of a desk whose lanes are balanced: finds the master gain and writes the files."""
-
-    meters: Meters
-
-    @property
-    def groups(self) -> tuple[Group, ...]:
-        """Every stem alone, and all of them."""
-        stems = self.meters.desk.stems
-        return (*((stem,) for stem in stems), stems)
-
-    @functools.cached_property
-    def plain(self) -> dict[int, list[Reading]]:
-        """What each of the groups reads before the master gain, by the block's first sample."""
-        desk = self.meters.desk
-        read = desk.told(lambda first: self.meters.read(first, self.groups), 0.0, 0.35)
-        return dict(zip(desk.firsts(), read, strict=True))
-
-    def master(self, target: levels.Preset) -> tuple[_Master, levels.Aim]:
-        """The master gain and limiter for ``target``, and what they aim at."""
-        *lanes, whole = zip(*self.plain.values(), strict=True)
-        tops = {stem: max(one.top for one in lane) for stem, lane in zip(self.meters.desk.stems, lanes, strict=True)}
-        # A stem may peak where another takes the sum back; its own file must not clip there.
-        peak_db = max(true_peak_db(whole), *(decibels(top) for top in tops.values()))
-        heard = {stem for stem, top in tops.items() if top > _HEARD}
-        aim = levels.aim(target, integrated(whole), beds_only=heard <= {Stem.AMBIENCE})
-        if peak_db + aim.gain_db <= target.peak_db:
-            return _Master(aim.gain_db), aim
-        return self._limited(target.peak_db, peak_db, aim), aim
-
-    def _limited(self, limit_db: float, peak_db: float, aim: levels.Aim) -> _Master:
-        """A gain and a limiter that keep ``limit_db``, found by trying and listening, that meet ``aim``."""
-        most = limit_db + levels.LIMIT_DB - peak_db
-        gain = levels.stepped(aim.gain_db, most)
-        peaks = self._peaks(limit_db - max(gain, most) - limiter.MARGIN_DB)
-        master = _Master(gain, limiter.ride(peaks, gain, limit_db))
-        for _ in range(_ROUNDS if aim.lufs is not None else 0):
-            lack = (aim.lufs or 0.0) - (self._lufs(master) or aim.lufs or 0.0)
-            gain = levels.stepped(master.gain_db + lack, most)
-            if abs(gain - master.gain_db) < _CLOSE_LU:
-                break
-            master = _Master(gain, limiter.ride(peaks, gain, limit_db))
-        return master
-
-    def _peaks(self, floor_db: float) -> NDArray[np.float32]:
-        """The highest true peak of the bounce and of every stem for each 2 ms, where it may exceed the floor."""
-        # A whole decibel, so that the peaks that are kept serve as well when the level moved a little.
-        floor = amplitude(math.floor(floor_db))
-        hops = limiter.HopPeaks(self.meters.desk.total, floor)
-
-        def found(first: int) -> Peaks | None:
-            loud = any(reading.true_peak > floor for reading in self.plain[first])
-            return self.meters.peaks(first, self.groups, floor) if loud else None
-
-        for peaks in self.meters.desk.told(found, 0.35, 0.45):
-            if peaks is not None:
-                hops.note(*peaks)
-        return hops.peaks
-
-    def _lufs(self, master: _Master) -> float | None:
-        bounce = self.groups[-1:]
-        read = list(self.meters.desk.told(lambda first: self._reading(first, bounce, master)[-1]))
-        return integrated(read)
-
-    def _reading(self, first: int, groups: tuple[Group, ...], master: _Master) -> list[Reading]:
-        """What ``groups`` read after the master; measured only where the limiter moves."""
-        still = master.ride is None or master.ride.still(first - LEAD, self.meters.desk.count(first) + LEAD)
-        read = self.plain[first][-len(groups) :] if still else self.meters.read(first, groups, master.ride)
-        return [reading.louder(master.gain_db) for reading in read]
-
-    def write(self, master: _Master, folder: Path) -> tuple[tuple[StemFile, ...], StemFile]:
-        """Every stem and the bounce, and what they read."""
-        desk, names = self.meters.desk, (*self.meters.desk.stems, None)
-        paths = {name: folder / f"{name or 'bounce'}.wav" for name in names}
-        read: dict[Stem | None, list[Reading]] = {name: [] for name in names}
-        with ExitStack() as stack:
-            writers = {name: stack.enter_context(bwf.WavWriter(path, durable=False)) for name, path in paths.items()}
-            for levelled, readings in desk.told(lambda first: self._done(first, master), 0.5, 1.0):
-                for name, reading in zip(names, readings, strict=True):
-                    writers[name].write(levelled[name])
-                    read[name].append(reading)
-        files = {name: _file(name, paths[name], read[name], _placements(desk, name, master.gain_db)) for name in names}
-        return tuple(files[stem] for stem in desk.stems), files[None]
-
-    def _done(self, first: int, master: _Master) -> tuple[dict[Stem | None, Block], list[Reading]]:
-        desk, count = self.meters.desk, self.meters.desk.count(first)
-        blocks, level = desk.block(first, count), master.amplitudes(first, count)
-        silence = np.zeros((2, count), np.float32)
-        levelled: dict[Stem | None, Block] = {stem: blocks.get(stem, silence) * level for stem in desk.stems}
-        levelled[None] = sum(levelled.values(), silence)
-        return levelled, self._reading(first, self.groups, master)
+def _write(console: Console, master: Master, folder: Path) -> tuple[tuple[StemFile, ...], StemFile]:
+    """Every stem and the bounce, and what they read."""
+    desk, names = console.meters.desk, (*console.meters.desk.stems, None)
+    paths = {name: folder / f"{name or 'bounce'}.wav" for name in names}
+    read: dict[Stem | None, list[Reading]] = {name: [] for name in names}
+    with ExitStack() as stack:
+        writers = {name: stack.enter_context(bwf.WavWriter(path, durable=False)) for name, path in paths.items()}
+        for levelled, readings in console.done(master):
+            for name, reading in zip(names, readings, strict=True):
+                writers[name].write(levelled[name])
+                read[name].append(reading)
+    files = {name: _file(name, paths[name], read[name], _placements(desk, name, master.gain_db)) for name in names}
+    return tuple(files[stem] for stem in desk.stems), files[None]
 
 
 def _file(stem: Stem | None, path: Path, read: list[Reading], placements: tuple[Placement, ...]) -> StemFile:
@@ -323,7 +244,7 @@ def _placements(desk: Desk, stem: Stem | None, gain_db: float) -> tuple[Placemen
     )
 
 
-def _deepest(master: _Master) -> float:
+def _deepest(master: Master) -> float:
     return 0.0 if master.ride is None else master.ride.deepest_db
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Lanes whose ducking an editor plays: taken out of the stem's file, to be written as levels on its clips.
+"""Lanes whose ducking and dips an editor plays: taken out of the stem's file, to be written as levels on its clips.
 
-All cues of a lane duck along one curve (``placing.ducking``), so a finished stem divided by that curve is the stem as it
+All cues of a lane follow one curve (``MixResult.rides``), so a finished stem divided by that curve is the stem as it
 was before: nothing is mixed again, and file and levels together are the stem to the last bits.
 """
 
@@ -15,12 +15,11 @@ import numpy as np
 
 from immersivaudio.engine import bwf, curves
 from immersivaudio.engine.audio import Block, decibels
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, GainPoint, Stem
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, GainPoint, Stem
 from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError
 from immersivaudio.engine.loudness import largest
 from immersivaudio.engine.mixing import MixResult, StemFile
-from immersivaudio.engine.placing import ducking
 
 _HEADROOM_DB = 1.0
 
@@ -41,17 +40,12 @@ class Ride:
         return curves.window(self.curve, start_s, duration_s)
 
 
-def rides(
-    sheet: CueSheet, mixed: MixResult, gain_db: float, cancelled: Callable[[], bool] = lambda: False
-) -> dict[Stem, Ride]:
+def rides(mixed: MixResult, gain_db: float, cancelled: Callable[[], bool] = lambda: False) -> dict[Stem, Ride]:
     """The ride of each lane that ducks. ``gain_db`` is what its file gets on top of the mix: where the file would clip
     without its ducking it is written lower, and the difference is in the ride."""
-    if not mixed.options.under_speech:
-        return {}
-    ducks = ducking(sheet)
     found: dict[Stem, Ride] = {}
     for file in mixed.stems:
-        curve = ducks.get(file.stem, ()) if file.stem is not None else ()
+        curve = mixed.rides.get(file.stem, ()) if file.stem is not None else ()
         if file.stem is not None and curve and file.placements:
             found[file.stem] = Ride(max(0.0, _peak_db(file, curve, cancelled) + gain_db + _HEADROOM_DB), curve)
     return found
