@@ -7,6 +7,7 @@ import sys
 import tomllib
 import tracemalloc
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from itertools import pairwise
@@ -17,8 +18,8 @@ import numpy as np
 import pytest
 
 from immersivaudio.cli import demo
-from immersivaudio.engine import plugins
-from immersivaudio.engine.cue import Clip, Sighting, Span
+from immersivaudio.engine import conform, media, plugins, spotting
+from immersivaudio.engine.cue import Clip, Cue, Sighting, Span
 from immersivaudio.engine.watchers import Frame
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
@@ -357,6 +358,52 @@ def test_three_passes_in_the_parking_lane() -> None:
     for sighting, (start, end) in zip(passes, known, strict=True):
         assert float(sighting.span.start_s) == pytest.approx(start, abs=0.6)
         assert float(sighting.span.end_s) == pytest.approx(end, abs=0.6)
+
+
+def moving_middles(frame: Frame, empty: np.ndarray) -> list[float]:
+    """Where across the frame (0 to 1) large things are that the ``empty`` picture lacks, however the camera exposes."""
+    brighter = frame.rgb.astype(np.float32) - empty
+    apart = np.abs(brighter - np.median(brighter, axis=(0, 1))).max(axis=2) > 40
+    closed = cv2.morphologyEx(apart.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    _, _, boxes, middles = cv2.connectedComponentsWithStats(closed)
+    large = boxes[1:, cv2.CC_STAT_AREA] > 0.02 * apart.size
+    return [float(x) / apart.shape[1] for x in middles[1:][large, 0]]
+
+
+def ways(frames: Iterable[Frame], empty: np.ndarray) -> list[list[tuple[Fraction, float]]]:
+    """Each large thing's way across the frame, followed from look to look."""
+    found: list[list[tuple[Fraction, float]]] = []
+    for frame in frames:
+        for x in moving_middles(frame, empty):
+            near = [way for way in found if frame.time_s - way[-1][0] < 1 and abs(way[-1][1] - x) < 0.1]
+            if not near:
+                found.append([])
+            (near[0] if near else found[-1]).append((frame.time_s, x))
+    return found
+
+
+@needs_shared
+def test_three_cars_become_three_sources_that_follow_the_picture() -> None:
+    """The witness is the picture itself: what differs from the median of all frames."""
+    name = "parking-overhead-cars-with-gaps.mp4"
+    frames = footage(name)
+    empty = np.median([frame.rgb for frame in frames[::25]], axis=0)
+    seen = [sighting for watcher in ("motion", "place", "shots") for sighting in watch_footage(watcher, name)]
+    seen = [replace(sighting, id=f"s{index}") for index, sighting in enumerate(seen)]
+    edit = conform.single(media.probe(VIDEO / name), "parking")
+    cues = [cue for cue in spotting.spot(edit, seen).cues if cue.sound == "passby.car"]
+    assert len(cues) == 3
+    for cue in cues:
+        (passing,) = [sighting.span for sighting in seen if sighting.id in cue.sightings]
+        looks = [frame for frame in frames[::5] if passing.contains(frame.time_s)]
+        known = [way for way in ways(looks, empty) if len(way) > 0.5 * len(looks)]
+        assert min(max(astray(cue, passing, *point) for point in way) for way in known) < 0.1
+
+
+def astray(cue: Cue, in_view: Span, at_s: Fraction, x: float) -> float:
+    """How far, in frame widths, the cue's place is from ``x``."""
+    start, end = ((float(cue.params[side]) + 1) / 2 for side in ("from_pan", "to_pan"))
+    return abs(start + float((at_s - in_view.start_s) / in_view.duration_s) * (end - start) - x)
 
 
 @needs_shared
