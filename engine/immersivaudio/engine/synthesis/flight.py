@@ -26,7 +26,7 @@ class _Propeller:
         self.sides = panned(rng.uniform(-0.35, 0.35))
 
     def frame(self, throttle: Array) -> Array:
-        rate = self._shaft_hz * throttle * (1 + 0.004 * self._hunt.frame() + 0.008 * self._steer.frame())
+        rate = self._shaft_hz * throttle * (1 + 0.008 * self._hunt.frame() + 0.02 * self._steer.frame())
         return self._wheel.frame(self._ramp.frame(rate))
 
 
@@ -107,7 +107,7 @@ class Jet:
         self._flutter = Wander(rng, (0.02, 0.08, 0.3))
 
     def frame(self) -> Array:
-        drift, flutter = np.exp(0.08 * self._drift.frame()), np.exp(0.12 * self._flutter.frame())
+        drift, flutter = np.exp(0.18 * self._drift.frame()), np.exp(0.12 * self._flutter.frame())
         roar = self._noise.frame((drift * flutter)[:, None] * self._roar + self._hiss)
         whine = self._whine.frame(self._ramp.frame(self._shaft_hz * (1 + 0.0012 * self._hunt.frame())))
         return np.asarray(roar + 0.09 * whine)

@@ -57,11 +57,11 @@ GROUNDS: Mapping[str, Ground] = MappingProxyType(
         "carpet": Ground((0.17, 0.13), (14.0, 9.0), (1.0, 1.0), 0.6, 1.2, 1.6, (40.0, 0.5), (0.0, 0.01), (0.10, 0.2),
                          (90, 130), (500.0, 3_500.0), 0.12, 3.0),
         "gravel": Ground((0.18, 0.13), (8.0, 8.0), (0.2, 0.36), 0.7, 2.0, 2.6, _LOOSE, (0.0, 0.0), (1.0, 1.0),
-                         (260, 480), (850.0, 8_500.0), 0.12, 2.6),
+                         (260, 480), (850.0, 8_500.0), 0.16, 2.6),
         "grass": Ground((0.2, 0.15), (12.0, 8.0), (0.5, 0.5), 0.4, 1.7, 2.0, _LOOSE, (0.0, 0.0), (0.6, 0.9),
-                        (260, 420), (950.0, 9_000.0), 0.16, 2.9),
+                        (220, 360), (950.0, 9_000.0), 0.22, 2.6),
         "leaves": Ground((0.2, 0.15), (11.0, 8.0), (0.2, 0.18), 0.4, 1.7, 2.0, _LOOSE, (0.0, 0.0), (0.9, 1.0),
-                         (320, 560), (1_200.0, 11_000.0), 0.16, 2.4),
+                         (180, 320), (1_200.0, 11_000.0), 0.2, 2.0),
         "snow": Ground((0.22, 0.17), (12.0, 9.0), (0.4, 0.5), 0.5, 1.3, 1.6, (70.0, 0.4), (0.0, 0.0), (0.9, 1.0),
                        (350, 600), (700.0, 6_500.0), 0.12, 3.0),
         "sand": Ground((0.22, 0.17), (13.0, 9.0), (0.3, 0.35), 0.5, 1.2, 1.5, (80.0, 0.4), (0.0, 0.0), (0.9, 1.0),
@@ -98,6 +98,7 @@ class Grit:
         starts = (np.maximum(places_s, 0.0) * RATE_HZ).astype(int)
         out = np.zeros(int(starts.max()) + 2_400)
         loud = np.minimum(1.0 + rng.pareto(heavy, len(starts)), 9.0) * rng.choice([-1.0, 1.0], len(starts))
+        loud *= np.minimum(1.0, 0.4 + places_s / 0.04)
         rows = rng.integers(0, len(self._grains), len(starts))
         for start, factor, row in zip(starts.tolist(), loud.tolist(), rows.tolist(), strict=True):
             grain = self._grains[row]
@@ -138,7 +139,8 @@ class Steps:
         contact_s = self._soft * lerp(*ground.contact_ms, strength) / 1_000 * rng.uniform(0.9, 1.1)
         thud, toe = lerp(*ground.thud, strength), ground.toe * (0.5 if self._runs else 1.0)
         many = int(lerp(*ground.grains, strength))
-        dust = self._grit.crunch(rng, _trodden(rng, many, roll_s, ground.spread_s), ground.heavy)
+        settling = 0 if any(ground.slap) else many // 4
+        dust = self._grit.crunch(rng, _trodden(rng, (many, settling), roll_s, ground.spread_s), ground.heavy)
         parts = [
             (0.0, thud, _floor(rng, contact_s, ground.low * body_hz, ground.loss)),
             (0.0, lerp(*ground.grit, strength), dust),
@@ -158,9 +160,12 @@ class Steps:
         return [(at_s, loud, _slap(rng, 800.0, high_hz, fall_s)) for at_s, loud, fall_s in meets]
 
 
-def _trodden(rng: Rng, many: int, roll_s: float, spread_s: float) -> Array:
-    """When the grains of one step give way: at once and ever fewer under the heel, once more round the push-off."""
-    heel = rng.gamma(1.4, spread_s / 1.4, many)
-    toe = np.abs(roll_s + spread_s * rng.standard_normal(many // 2))
-    places = np.concatenate([[0.0, 0.001], heel, toe])
+def _trodden(rng: Rng, counts: tuple[int, int], roll_s: float, spread_s: float) -> Array:
+    """When the grains of one step give way: under the heel, once more round the push-off; on loose ground some of them
+    settle after that."""
+    many, later = counts
+    heel = rng.gamma(2.0, 0.33 * spread_s, many)
+    toe = np.abs(roll_s + 0.45 * spread_s * rng.standard_normal(many // 2))
+    settling = rng.exponential(0.16, later) + 0.5 * roll_s
+    places = np.concatenate([[0.0, 0.001, 0.003], heel, toe, settling])
     return np.asarray(places[places < 0.6])

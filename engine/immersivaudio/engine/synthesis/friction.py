@@ -29,7 +29,7 @@ from immersivaudio.engine.synthesis.noise import Noise, band, hump, slope
 from immersivaudio.engine.synthesis.space import Convolver, partitioned
 
 
-def body(rng: Rng, base_hz: float, hard: float, count: int = 90) -> Array:
+def body(rng: Rng, base_hz: float, hard: float, count: int = 420) -> Array:
     """A plate's answer to a force at one place, ``[2, n]`` (two places for two ears): modes evenly spaced, falling by
     the loss of wood (``hard`` 0) to that of metal (1). Energy 1 a channel."""
     hz = base_hz * (1 + 0.22 * (np.arange(count) + 0.3 * rng.standard_normal(count)))
@@ -52,15 +52,16 @@ class Scrape:
     def __init__(self, ask: Ask) -> None:
         rng = self._rng = ask.rng("scrape")
         self._fast, hard = ask["speed"], ask["hardness"]
-        self._body = Convolver(partitioned(body(rng, glide(190.0, 420.0, hard), hard)))
-        self._noise, self._rough, self._slow = (
-            Noise(rng, 0.0),
-            Wander(rng, (0.006, 0.02, 0.07)),
-            Wander(rng, (0.1, 0.4)),
-        )
-        self._read_hz = glide(1_600.0, 5_200.0, hard)
+        self._body = Convolver(partitioned(body(rng, glide(150.0, 420.0, hard), hard)))
+        self._noise, self._rough = Noise(rng, 0.0), Wander(rng, (0.01, 0.03, 0.12))
+        self._slow, self._bite = Wander(rng, (0.1, 0.4)), Wander(rng, (0.25, 1.0))
+        self._read_hz = glide(1_100.0, 4_200.0, hard)
         self._catches = Cloud(
-            rng, lambda own: rub(own, glide(600.0, 0.9 * self._read_hz + 900.0, own.random())), 96, 0.3
+            rng, lambda own: rub(own, glide(250.0, 1.2 * self._read_hz + 900.0, own.random())), 96, 0.3
+        )
+        # What slips lets go at once: the force's change, not the force.
+        self._slips = Cloud(
+            rng, lambda own: np.diff(pushed(own, own.uniform(0.0004, 0.0014), 1.2), prepend=0.0), 64, 0.3
         )
         self._strokes: list[tuple[float, float, float]] = []
         self._clock_s, self._next_s = 0.0, 0.0
@@ -68,23 +69,27 @@ class Scrape:
     def frame(self) -> Array:
         now = self._clock_s + np.arange(HOPS) * HOP_S
         self._clock_s += FRAME_S
-        speed = self._drawn(now) * np.exp(0.15 * self._slow.frame())
+        speed = self._drawn(now) * np.exp(0.2 * self._slow.frame())
+        # Where it bites it sticks and slips some tens of times a second; where it glides it hisses.
+        bite = np.exp(0.5 * self._bite.frame())
         grip = speed * np.exp(0.5 * self._rough.frame())
         paint = hump(self._read_hz * (0.25 + 0.9 * np.sqrt(speed)), 1.1) * slope(-2.0, 500.0)
-        force = self._noise.frame(grip[:, None] * paint)[0] + 0.12 * self._catches.frame(380.0 * grip, 0.9)[0]
-        return self._body.frame(force) + 1.5 * force
+        force = 0.6 * self._noise.frame(grip[:, None] * paint)[0]
+        force = force + 0.14 * self._catches.frame(420.0 * grip * bite, 0.7)[0]
+        force = force + 4.0 * self._slips.frame(260.0 * speed * bite, 0.5)[0]
+        return self._body.frame(force) + 0.5 * force
 
     def _drawn(self, now: Array) -> Array:
         """The speed of the strokes at these moments: a fast start, a hold, a stop."""
         while self._next_s < now[-1] + 0.1:
             length = glide(2.4, 0.6, self._fast) * self._rng.uniform(0.6, 1.5)
             self._strokes.append((self._next_s, length, self._rng.uniform(0.6, 1.1)))
-            self._next_s += length * self._rng.uniform(0.9, 1.25)
+            self._next_s += length * self._rng.uniform(0.95, 1.5)
         self._strokes = [stroke for stroke in self._strokes if stroke[0] + stroke[1] > now[0] - HOP_S]
-        speed = np.full(len(now), 0.1)
+        speed = np.full(len(now), 0.015)
         for start, length, most in self._strokes:
             share = np.clip((now - start) / length, 0.0, 1.0)
-            speed += most * np.minimum(1.0, share / 0.12) * np.minimum(1.0, (1 - share) / 0.2)
+            speed += most * np.sin(0.5 * np.pi * np.minimum(np.minimum(1.0, share / 0.22), (1 - share) / 0.25)) ** 2
         return speed
 
 

@@ -11,10 +11,9 @@ import scipy
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, seconds
 from immersivaudio.engine.synthesis.impacts import (
     MATERIALS,
+    Blow,
     chorus,
     clicked,
-    modes,
-    overlapping,
     placed,
     pushed,
     ringing,
@@ -55,28 +54,35 @@ class Chop:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._block = modes(ask.rng("block"), MATERIALS["wood"], 0.35 + 0.6 * ask["size"])
+        steel = {"size": 0.3 + 0.6 * ask["size"], "striker": 0.85}
+        self._block = Blow(Ask({**ask.knobs, **steel}, ask.seed), "wood")
 
     def strike(self, rng: Rng) -> Array:
         strength, size = self._ask["strength"], self._ask["size"]
-        contact = glide(0.0009, 0.00035, strength) * glide(0.6, 1.8, size)
-        ring = ringing(*self._block, int(0.35 * RATE_HZ)) * np.linspace(1, 0, int(0.35 * RATE_HZ))
-        split = [
-            (
-                0.0005 + rng.gamma(1.2, lerp(0.006, 0.018, size)),
-                0.45 * rng.random() ** 2,
-                hissed(rng, 900.0, 9_000.0, 0.0012),
-            )
-            for _ in range(int(lerp(6, 26, strength)))
-        ]
+        crack = hissed(rng, 700.0, lerp(4_000.0, 9_000.0, strength), glide(0.002, 0.006, size))
         parts = [
-            (0.0, 1.0, scipy.signal.oaconvolve(ring, pushed(rng, contact, 0.8))),
-            (0.0, 0.3, overlapping(rng, MATERIALS["wood"], size, 1_200.0, 0.0003)),
-            (0.0, 0.5, clicked(rng, 0.0003, MATERIALS["wood"])),
-            (0.0, 0.4 + 0.4 * size, knocked(rng, (90.0, 420.0), (0.015, 0.04), 0.003)),
-            *split,
+            (0.0, 1.0, self._block.mono(rng)),
+            (0.0, lerp(0.15, 0.4, strength), crack),
+            (0.0, 0.1 + 0.35 * size, knocked(rng, (90.0, 330.0), (0.010, 0.03), 0.003)),
         ]
-        return placed(laid(parts), self._ask["distance"], rng)
+        return placed(laid([*parts, *self._split(rng)]), self._ask["distance"], rng)
+
+    def _split(self, rng: Rng) -> list[Part]:
+        """Fibres that part one after another, at once and then ever fewer, and chips that fall on the block."""
+        strength, size = self._ask["strength"], self._ask["size"]
+        fibres: list[Part] = [
+            (
+                0.0005 + rng.gamma(1.2, lerp(0.008, 0.03, size)),
+                0.5 * rng.random() ** 2,
+                hissed(rng, glide(900.0, 2_500.0, rng.random()), 9_000.0, glide(0.0006, 0.003, rng.random())),
+            )
+            for _ in range(int(lerp(6, 30, strength)))
+        ]
+        chips: list[Part] = [
+            (rng.uniform(0.12, 0.45), 0.06 * rng.random(), knocked(rng, (900.0, 4_000.0), (0.002, 0.006), 0.0004))
+            for _ in range(int(rng.poisson(3.0 * strength * size)))
+        ]
+        return fibres + chips
 
 
 class Kick:
@@ -90,18 +96,18 @@ class Kick:
     def strike(self, rng: Rng) -> Array:
         strength = self._ask["strength"]
         contact = glide(0.009, 0.0065, strength) * rng.uniform(0.93, 1.07)
-        skin = self._air_hz * np.array([1.0, 1.6, 2.3, 3.1, 4.6, 6.2, 8.8, 11.5]) * rng.uniform(0.9, 1.1, 8)
+        skin = self._air_hz * np.array([1.0, 1.7, 2.4, 3.3, 4.4, 6.1, 8.2, 11.5]) * rng.uniform(0.85, 1.15, 8)
         thump = scipy.signal.oaconvolve(
-            ringing(skin, 1.0 / (25.0 + 0.16 * skin), np.ones(8), int(0.3 * RATE_HZ)),
+            ringing(skin, 1.0 / (55.0 + 0.2 * skin), rng.uniform(0.4, 1.0, 8), int(0.15 * RATE_HZ)),
             pushed(rng, 0.45 * contact, 0.6),
         )
-        t = seconds(0.12)
-        shove = np.sin(np.pi * np.minimum(t / contact, 1.0)) ** 1.5 * np.exp(-t / 0.02)
+        t = seconds(0.15)
+        air = burst(rng, 0.15 + 1e-6, band(70.0, 420.0, 2))[: len(t)] * np.clip(t / 0.002, 0, 1) * np.exp(-t / 0.022)
         parts = [
-            (0.0, 1.0, thump),
-            (0.0, 0.35, shove),
-            (0.0, lerp(0.7, 1.6, strength), hissed(rng, 500.0, lerp(1_800.0, 4_000.0, strength), 0.005)),
-            (contact, lerp(0.05, 0.16, strength), hissed(rng, 500.0, 4_000.0, 0.006)),
+            (0.0, 0.8, thump),
+            (0.0, 0.9, air),
+            (0.0, lerp(0.6, 1.3, strength), hissed(rng, 450.0, lerp(1_800.0, 4_500.0, strength), 0.006)),
+            (contact, lerp(0.15, 0.4, strength), hissed(rng, 250.0, 3_000.0, 0.012)),
         ]
         return placed(laid(parts), self._ask["distance"], rng)
 
@@ -183,30 +189,26 @@ class Typing:
 
     def strike(self, rng: Rng) -> Array:
         hard, strength = self._hard, self._ask["strength"]
-        wide, key = rng.random() < 0.16, rng.uniform(0.88, 1.13)
-        plate = (self._plate_hz * key * (0.7 if wide else 1.0), 5.0 * self._plate_hz * key)
-        contact = glide(0.0012, 0.0003, hard) * rng.uniform(0.85, 1.15)
-        tap = hissed(rng, 1_300.0, glide(5_000.0, 11_000.0, hard), 0.0012)
-        back_s = rng.uniform(0.07, 0.11)
+        wide, key = rng.random() < 0.16, rng.uniform(0.85, 1.18)
+        plate = (self._plate_hz * key * (0.7 if wide else 1.0), 9.0 * self._plate_hz * key)
+        contact = glide(0.0006, 0.0002, hard) * rng.uniform(0.85, 1.15)
+        late_s, back_s = rng.uniform(0.004, 0.012), rng.uniform(0.07, 0.12)
         parts = [
-            (0.0, lerp(0.5, 1.1, strength), tap),
-            (0.0015, 1.0, knocked(rng, plate, (0.001, glide(0.003, 0.008, hard)), contact)),
-            (
-                0.0015,
-                lerp(0.3, 0.8, hard) * lerp(0.6, 1.2, strength),
-                knocked(rng, (2_200.0, 9_000.0), (0.001, 0.004), 0.00012),
-            ),
-            (0.002, 0.1, burst(rng, 0.05, hump(glide(210.0, 150.0, strength), 0.5)) * np.exp(-seconds(0.05) / 0.008)),
-            (
-                back_s,
-                lerp(0.12, 0.3, hard),
-                knocked(rng, (1.3 * plate[0], 1.4 * plate[1]), (0.0015, 0.006), 0.7 * contact),
-            ),
-            (back_s + 0.004, 0.08, hissed(rng, 1_800.0, 9_000.0, 0.002)),
+            (0.0, lerp(0.08, 0.25, strength), hissed(rng, 1_500.0, glide(6_000.0, 11_000.0, hard), 0.001)),
+            (late_s, 1.0, self._bottom(rng, plate, contact)),
+            (late_s, 0.12, burst(rng, 0.05, hump(glide(240.0, 160.0, strength), 0.6)) * np.exp(-seconds(0.05) / 0.01)),
+            (back_s, lerp(0.25, 0.5, hard) * rng.uniform(0.6, 1.3), self._bottom(rng, plate, 0.7 * contact)),
+            (back_s + 0.004, 0.1, hissed(rng, 2_500.0, 10_000.0, 0.002)),
         ]
         if wide:
-            parts.append((rng.uniform(0.012, 0.025), 0.3, knocked(rng, (900.0, 5_000.0), (0.002, 0.01), 0.0003)))
+            parts.append((rng.uniform(0.012, 0.025), 0.4, knocked(rng, (900.0, 6_000.0), (0.002, 0.01), 0.0003)))
         return placed(laid(parts), self._ask["distance"], rng)
+
+    def _bottom(self, rng: Rng, plate: tuple[float, float], contact_s: float) -> Array:
+        """The key against its plate: the cap's click above, the plate's short modes, many of them, below."""
+        cap = knocked(rng, (1_800.0, 8_000.0), (0.002, glide(0.004, 0.010, self._hard)), contact_s, 14)
+        modes = knocked(rng, plate, (0.002, glide(0.006, 0.012, self._hard)), contact_s, 24)
+        return laid([(0.0, 0.8, cap), (0.0, 0.8, modes), (0.0, 0.12, hissed(rng, 1_200.0, 9_000.0, 0.001))])
 
 
 class Splash:

@@ -35,7 +35,7 @@ def _slap(rng: Rng) -> Array:
     run *= np.clip(t / rng.uniform(0.06, 0.14), 0, 1) ** 2 * np.exp(-t / rng.uniform(0.1, 0.2))
     out = 0.8 * run
     for _ in range(int(rng.integers(8, 26))):
-        wave = bubble(rng, glide(0.0009, 0.006, rng.random()), 0.2)
+        wave = bubble(rng, glide(0.0009, 0.005, rng.random()), 0.06)
         first = int(min(0.5, rng.gamma(2.0, 0.06)) * RATE_HZ)
         out[first : first + len(wave)] += 0.35 * rng.random() * wave[: len(out) - first]
     thump = burst(rng, 0.3, hump(glide(80.0, 200.0, rng.random()), 0.6))

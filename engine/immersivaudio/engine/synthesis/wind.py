@@ -99,25 +99,25 @@ class WindWhistle:
         rng = ask.rng("whistle")
         force = ask["intensity"]
         self._wind = Wind(Ask({"intensity": 0.6 * force, "distance": ask["distance"]}, ask.seed))
-        self._gusts = Gusts(rng, lerp(0.2, 0.34, force))
+        self._gusts, self._swing = Wander(rng, (1.2, 3.0, 8.0)), lerp(0.16, 0.3, force)
         mean_mps = glide(4.0, 14.0, force)
-        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.009, 0.0045, force) * rng.uniform(0.75, 1.6, 4)))
-        self._own = [Wander(rng, (0.3, 1.5, 6.0)) for _ in range(4)]
-        self._hold = [(Wander(rng, (0.06, 0.25)), Wander(rng, (0.06, 0.25))) for _ in range(4)]
+        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.0042, 0.0018, force) * rng.uniform(0.75, 1.6, 4)))
+        self._own = [Wander(rng, (1.0, 3.0, 9.0)) for _ in range(4)]
+        self._hold = [(Wander(rng, (0.5, 2.0)), Wander(rng, (0.5, 2.0))) for _ in range(4)]
         self._ramps, self._levels = [Ramp() for _ in range(4)], [Ramp() for _ in range(4)]
         self._phases, self._sides = rng.uniform(0, 6.28, 4), panned(rng.uniform(-0.6, 0.6, 4)).T
         self._noise, self._loud = Noise(rng, 0.6), rng.uniform(0.5, 1.0, 4)
 
     def frame(self) -> Array:
-        speed = self._gusts.frame()
-        out, breath = 0.6 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
+        speed = np.exp(np.clip(self._swing * self._gusts.frame(), -1.0, 0.8))
+        out, breath = 0.65 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
         for k, (pitch, own, hold) in enumerate(zip(self._pitch_hz, self._own, self._hold, strict=True)):
             local = speed * np.exp(0.16 * own.frame())
             # A complex Gaussian course: the tone's level and phase wander as a narrow band of noise does.
-            course = np.hypot(hold[0].frame(), hold[1].frame()) * local**3
+            course = np.hypot(hold[0].frame(), hold[1].frame()) * local**2
             phase = self._phases[k] + 2 * np.pi * np.cumsum(self._ramps[k].frame(pitch * local)) / RATE_HZ
             self._phases[k] = float(phase[-1] % (2 * np.pi))
-            tone = self._levels[k].frame(0.1 * self._loud[k] * course) * np.sin(phase)
+            tone = self._levels[k].frame(0.03 * self._loud[k] * course) * np.sin(phase)
             out += self._sides[k][:, None] * tone
-            breath += (1.6 * self._loud[k] * course)[:, None] * hump(pitch * local, 0.08)
+            breath += (2.2 * self._loud[k] * course)[:, None] * hump(pitch * local, 0.13)
         return np.asarray(out + self._noise.frame(breath))
