@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +23,7 @@ from immersivaudio.engine.performers import Block, Brief, Performer
 
 for library in ("torch", "diffusers", "transformers"):
     pytest.importorskip(library, reason="the [models] extra is not installed")
+import torch  # noqa: E402
 
 MARKS = [
     pytest.mark.models,
@@ -69,3 +73,39 @@ def keeps_the_contract(performer: Any) -> None:
     assert performer.available() == ""
     assert performer.version != performer.kind.revision
     assert not performer.licence().commercial_use
+
+
+def together_equal_alone(performer: Any, net: Any, cues: Sequence[Cue]) -> None:
+    """Every cue at once is as when nobody else is there, and ``net`` runs less often for it."""
+    made, calls, begun = model(performer), [], threading.Event()
+    begun.set()
+    hook = net.register_forward_pre_hook(lambda *_: calls.append(1) or (begun.wait(20) and None))
+    try:
+        alone = [performer.generate(made, brief(cue))[0] for cue in cues]
+        singly = len(calls)
+        begun.clear()
+        with ThreadPoolExecutor(len(cues)) as pool:
+            jobs = [pool.submit(performer.generate, made, brief(cue)) for cue in cues]
+            begun.set()
+            together = [job.result()[0] for job in jobs]
+    finally:
+        hook.remove()
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(other, one, atol=2e-4 * np.abs(one).max())
+    assert len(calls) - singly < singly - 1
+
+
+@contextlib.contextmanager
+def memory_for(net: Any, rows: int) -> Iterator[None]:
+    """As on a device that has room for ``rows`` at once in ``net`` and no more."""
+
+    def exhausted(_: Any, given: Any, named: Any) -> None:
+        first = given[0] if given else next(iter(named.values()))
+        if first.shape[0] > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    hook = net.register_forward_pre_hook(exhausted, with_kwargs=True)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 import tiny_audioldm2
 import torch
-from neural_stage import fresh, lasting, model, take
+from neural_stage import brief, fresh, lasting, model, take
 
 from immersivaudio.engine import gate, performing, plugins
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
-from immersivaudio.engine.models import devices, prompted, store
+from immersivaudio.engine.models import devices, guides, prompted, store
 from immersivaudio.engine.performers import Brief
 
 pytestmark = neural_stage.MARKS
@@ -154,6 +154,48 @@ def test_blows_lie_on_their_sync_points(performer: Any) -> None:
         assert np.abs(samples[0, at - 480 : at - 48]).max() < 1e-3
 
 
+KNOCKS = replace(WALLA, sound="impact.wood", stem=Stem.FOLEY, sync_s=(Fraction(31, 3), Fraction(11), Fraction(12)))
+
+
+def test_a_guide_is_where_denoising_begins(performer: Any) -> None:
+    """Its latents with as much noise as its steps leave: the more it is followed, the fewer steps and the nearer."""
+    made, steps, near = model(performer), [], []
+    guide = guides.levelled(guides.render(brief(KNOCKS), made.rate_hz, 1))
+    frames = made._frames(3)
+    latents = made._encoded(guide, frames)
+    assert latents.shape == made.noise(frames, 1).shape
+    hook = made.pipe.unet.register_forward_hook(lambda *_: steps.append(1))
+    for followed in (0.95, 0.6, 0.2):
+        wish = prompted.wish(replace(KNOCKS, params={"steps": 10.0, "guide": followed}), made.defaults)
+        done = made.batcher.run(made.ask(wish, made.noise(frames, 1), latents, 1))
+        near.append(float((done - latents).norm() / latents.norm()))
+    hook.remove()
+    assert len(steps) == 1 + 4 + 8
+    assert near == sorted(near)
+    assert near[0] < 0.5 * near[-1]
+
+
+def test_a_guide_changes_the_sound_and_blows_stay_on_their_points(performer: Any) -> None:
+    cue = replace(KNOCKS, params={"steps": 4.0, "guide": 0.5})
+    wish = prompted.wish(cue, prompted.Defaults(4, 3.5))
+    made = model(performer)
+    guided, again = (made.sound(brief(cue), wish) for _ in range(2))
+    np.testing.assert_array_equal(guided, again)
+    assert guided.shape[1] >= 3 * made.rate_hz
+    free = made.sound(brief(cue), replace(wish, guide=0.0))
+    assert not np.allclose(guided, free[:, : guided.shape[1]])
+
+
+def test_guided_and_free_requests_together_equal_the_same_alone(performer: Any) -> None:
+    """Several lengths, seeds, prompts, with a guide and without; one begins in the middle of its steps."""
+    free = [
+        replace(lasting(WALLA, Fraction(seconds)), seed=seed, prompt=f"dogs {chr(97 + seed)}", params={"steps": 6.0})
+        for seed, seconds in enumerate((2, 3, 5, 3))
+    ]
+    guided = [replace(KNOCKS, seed=seed, params={"steps": 6.0, "guide": 0.5}) for seed in (7, 8)]
+    neural_stage.together_equal_alone(performer, model(performer).pipe.unet, [*free, *guided])
+
+
 def test_cancel_is_obeyed_inside_denoising(performer: Any) -> None:
     steps: list[int] = []
     hook = model(performer).pipe.unet.register_forward_hook(lambda *_: steps.append(1))
@@ -168,15 +210,11 @@ def test_cancel_is_obeyed_inside_denoising(performer: Any) -> None:
 
 
 def test_out_of_memory_is_said_and_survived(performer: Any) -> None:
-    def exhausted(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    hook = model(performer).pipe.unet.register_forward_pre_hook(exhausted)
-    try:
-        with pytest.raises(UnavailableError, match="more memory"):
-            take(performer, WALLA)
-    finally:
-        hook.remove()
+    with (
+        neural_stage.memory_for(model(performer).pipe.unet, rows=0),
+        pytest.raises(UnavailableError, match="more memory"),
+    ):
+        take(performer, WALLA)
     assert take(performer, WALLA).any()
 
 

@@ -4,7 +4,7 @@ lengths, seeds, shared passes, guide tracks, cancel, memory."""
 
 from __future__ import annotations
 
-import threading
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +22,7 @@ from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, UnavailableError
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.models import prompted
+from immersivaudio.engine.models.latent import Lengths
 from immersivaudio.engine.performers import Brief
 
 pytestmark = neural_stage.MARKS
@@ -92,19 +93,7 @@ def test_requests_together_equal_the_same_alone(performer: Any) -> None:
         replace(lasting(NIGHT, Fraction(seconds)), seed=seed, params={"steps": 6.0}, prompt=f"sound {chr(97 + seed)}")
         for seed, seconds in enumerate((2, 2, 5, 2, 5, 3))
     ]
-    made = model(performer)
-    alone = [performer.generate(made, brief(cue))[0] for cue in cues]
-    before = made.batcher.passes
-    held = threading.Event()
-    hook = made.pipe.transformer.register_forward_pre_hook(lambda *_: held.wait(20) and None)
-    with ThreadPoolExecutor(6) as pool:
-        jobs = [pool.submit(performer.generate, made, brief(cue)) for cue in cues]
-        held.set()
-        together = [job.result()[0] for job in jobs]
-    hook.remove()
-    for one, other in zip(alone, together, strict=True):
-        np.testing.assert_allclose(one, other, atol=2e-4 * np.abs(one).max())
-    assert made.batcher.passes - before < before - 1
+    neural_stage.together_equal_alone(performer, model(performer).pipe.transformer, cues)
 
 
 def test_cancel_frees_within_one_step_and_leaves_the_others_alone(performer: Any) -> None:
@@ -124,20 +113,13 @@ def test_memory_that_runs_out_halves_the_batch_then_is_said(performer: Any) -> N
     made = model(performer)
     wanted = take(performer, NIGHT)
 
-    def exhausted(_: Any, given: Any) -> None:
-        if given[0].shape[0] > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory.")
-
-    hook = made.pipe.transformer.register_forward_pre_hook(exhausted)
-    with ThreadPoolExecutor(3) as pool:
+    net = made.pipe.transformer
+    with neural_stage.memory_for(net, rows=1), ThreadPoolExecutor(3) as pool:
         for got in pool.map(lambda _: take(performer, NIGHT), range(3)):
             np.testing.assert_allclose(got, wanted, atol=1e-4)
-    hook.remove()
     assert made.batcher.largest == 1 or performer.name == "stable_audio_3"
-    hook = made.pipe.transformer.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(MemoryError()))
-    with pytest.raises(UnavailableError, match="more memory"):
+    with neural_stage.memory_for(net, rows=0), pytest.raises(UnavailableError, match="more memory"):
         take(performer, NIGHT)
-    hook.remove()
     np.testing.assert_allclose(take(performer, NIGHT), wanted, atol=1e-4)
 
 
@@ -224,6 +206,23 @@ def test_a_guide_keeps_its_onsets(follower: Any) -> None:
     assert prompted.wish(KNOCKS, prompted.Defaults(10, 7.0)).guide > 0
 
 
+@pytest.mark.parametrize("followed", [0.05, 0.4, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_a_guide_is_kept_the_more_the_more_it_is_followed(performer: Any, followed: float, steps: int) -> None:
+    made = model(performer)
+    frames = made._frames(2)
+    sound = torch.randn(2, frames * made.hop, generator=torch.Generator().manual_seed(1)).numpy() * np.float32(0.1)
+    guide, noise = made._encoded(sound, frames), made.noise(frames, 1)
+    wish = prompted.wish(replace(NIGHT, params={"steps": float(steps), "guide": followed}), made.defaults)
+    ask = made.ask(wish, noise, guide, 1)
+    sigmas = ask.solver.sigmas.tolist()
+    assert sigmas == sorted(set(sigmas), reverse=True)
+    assert len(ask.solver.timesteps) == steps
+    assert torch.isfinite(made.batcher.run(ask)).all()
+    more = made.ask(replace(wish, guide=min(0.95, followed + 0.04)), noise, guide, 1)
+    assert float((more.start - guide).norm()) <= float((ask.start - guide).norm())
+
+
 def test_what_slips_is_reseeded_and_falls_back_to_the_guide(follower: Any, tmp_path: Path) -> None:
     cue = replace(KNOCKS, params={"steps": 4.0, "guide": 0.01})
     procedural = plugins.create("performers", "procedural")
@@ -260,3 +259,75 @@ def test_several_cues_of_a_job_share_passes(
     refused = performing.perform(cues, performers, tmp_path, "commercial", lambda: False, lambda *_: None)
     assert {take.performer for take in refused.takes.values()} == {"procedural"}
     assert any("not allowed" in warning for warning in refused.warnings)
+
+
+@pytest.fixture
+def short_window(weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stable Audio 3 as if it had been trained on 6 s: a long cue is several chunks."""
+    monkeypatch.setenv("IMMERSIVAUDIO_STABLE_AUDIO_3", str(weights["stable_audio_3"]))
+    performer = fresh("stable_audio_3")
+    model(performer).lengths = Lengths(longest_s=6.0, shortest_s=2.0, grain_s=1.0, overlap_s=2.0, struck_s=8.0)
+    return performer
+
+
+def test_filling_a_gap_equals_the_plain_inpainting_pipeline(short_window: Any) -> None:
+    import diffusers
+
+    made = model(short_window)
+    pipe = diffusers.StableAudio3InpaintPipeline(**made.pipe.components)
+    pipe.set_progress_bar_config(disable=True)
+    heard = torch.randn(1, 2, 86 * made.hop, generator=torch.Generator().manual_seed(3)) * 0.1
+    known = made._encoded(heard[0].numpy(), 86)
+    kept = torch.ones(1, 1, 86)
+    kept[..., 30:50] = 0
+    wish = prompted.wish(replace(NIGHT, prompt="owls", params={"steps": 4.0}), made.defaults)
+    ours = made.batcher.run(made.filling(wish, known, kept, 5))
+    plain = pipe(
+        "owls", 86 * made.hop / 44_100, audio=heard, mask=kept, num_inference_steps=4, latents=made.noise(86, 5),
+        silence_padding_duration=0.0, generator=torch.Generator().manual_seed(6), output_type="latent",
+    ).audios  # fmt: skip
+    np.testing.assert_allclose(ours.numpy(), plain.numpy(), atol=2e-5 * float(plain.abs().max()))
+
+
+def test_seams_between_long_chunks_are_filled_in(short_window: Any) -> None:
+    made, gaps = model(short_window), []
+    cue = replace(lasting(NIGHT, Fraction(13)), prompt="owls")
+    hook = made.pipe.transformer.register_forward_pre_hook(
+        lambda _, __, named: gaps.append(named["local_add_cond"]) if named["local_add_cond"] is not None else None,
+        with_kwargs=True,
+    )
+    samples = take(short_window, cue)
+    hook.remove()
+    assert samples.shape == (2, 13 * 48_000)
+    spans = made.spans(made._frames(13))
+    assert len(spans.starts) > 2
+    # Every seam at once, three steps; each shows as much on either side as it fills.
+    assert [gap.shape[0] for gap in gaps] == [len(spans.starts) - 1] * 3
+    filled = [int((row[0] == 0).sum()) for row in gaps[0]]
+    assert filled == [first + spans.length - after for first, after in itertools.pairwise(spans.starts)]
+    np.testing.assert_array_equal(take(short_window, cue), samples)
+
+
+def test_beyond_its_seams_a_chunk_is_as_it_was_made(short_window: Any) -> None:
+    made = model(short_window)
+    cue = replace(lasting(NIGHT, Fraction(13)), prompt="owls")
+    wish, frames = prompted.wish(cue, made.defaults), made._frames(13)
+    whole, spans = made.made(wish, frames, None, brief(cue)), made.spans(frames)
+    first = made.noise(frames, 1)[..., : spans.length]
+    alone = made.batcher.run(made.ask(wish, first, None, 1))
+    own = spans.starts[1]
+    np.testing.assert_allclose(whole[..., :own].numpy(), alone[..., :own].numpy(), atol=2e-5)
+    seam = slice(own + 8, spans.length - 8)
+    assert not np.allclose(whole[..., seam].numpy(), alone[..., seam].numpy(), atol=0.05)
+
+
+def test_a_guided_long_cue_is_held_together_by_its_guide(short_window: Any) -> None:
+    cue = replace(lasting(NIGHT, Fraction(13)), params={"steps": 3.0, "guide": 0.5})
+    made, shapes = model(short_window), []
+    hook = made.pipe.transformer.register_forward_pre_hook(
+        lambda _, given, named: shapes.append((given[0].shape[0], named["local_add_cond"])), with_kwargs=True
+    )
+    assert take(short_window, cue).shape == (2, 13 * 48_000)
+    hook.remove()
+    assert {around for _, around in shapes} == {None}
+    assert {rows for rows, _ in shapes} == {len(made.spans(made._frames(13)).starts)}

@@ -4,6 +4,7 @@ music cues to the sample and end on the last frame."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +14,7 @@ import neural_stage
 import numpy as np
 import pytest
 import torch
-from neural_stage import fresh, lasting, model, saved, take, variable
+from neural_stage import fresh, lasting, model, saved, take, together_equal_alone, variable
 
 from immersivaudio.engine import gate, performing
 from immersivaudio.engine.cue import Cue, Span, Stem, samples_at
@@ -92,6 +93,53 @@ def test_cancel_is_obeyed_within_a_step(performer: Any) -> None:
         hook.remove()
     assert len(steps) <= 5
     assert take(performer, PIECE).any()
+
+
+@pytest.mark.parametrize("name", ["musicgen", "musicgen_melody"])
+def test_pieces_of_one_length_together_equal_the_same_alone(
+    name: str, weights: dict[str, Path], held: holding.Holding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each draws its own tokens; prompts of other lengths, other guidance and another length beside them."""
+    monkeypatch.setenv(variable(name), str(weights[name]))
+    performer = fresh(name, held)
+    cues = [
+        replace(lasting(PIECE, Fraction(2)), seed=seed, prompt="ab" * seed, params={"guidance": guidance})
+        for seed, guidance in enumerate((3.0, 2.0, 3.0, 1.0, 3.0), 1)
+    ]
+    same = [replace(cue, prompt="a waltz") for cue in cues] if name == "musicgen_melody" else cues
+    together_equal_alone(performer, model(performer).net.decoder, [*same, lasting(cues[0], Fraction(3))])
+
+
+def test_one_that_is_cancelled_leaves_the_others_of_its_wave_alone(
+    held: holding.Holding, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMERSIVAUDIO_MUSICGEN", str(weights["musicgen"]))
+    performer = fresh("musicgen", held)
+    wanted, steps = take(performer, PIECE), []
+    hook = model(performer).net.decoder.register_forward_hook(lambda *_: steps.append(1))
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(take, performer, replace(PIECE, seed=5), lambda: len(steps) > 3)
+        second = pool.submit(take, performer, replace(PIECE, seed=6), lambda: len(steps) > 3)
+        third = pool.submit(take, performer, PIECE)
+        for cancelled in (first, second):
+            with pytest.raises(CancelledError):
+                cancelled.result()
+        np.testing.assert_allclose(third.result(), wanted, atol=1e-4)
+    hook.remove()
+
+
+def test_memory_that_runs_out_halves_the_wave_then_is_said(
+    held: holding.Holding, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMMERSIVAUDIO_MUSICGEN", str(weights["musicgen"]))
+    performer = fresh("musicgen", held)
+    wanted, made = take(performer, PIECE), model(performer)
+    with neural_stage.memory_for(made.net.text_encoder, rows=1), ThreadPoolExecutor(3) as pool:
+        for got in pool.map(lambda _: take(performer, PIECE), range(3)):
+            np.testing.assert_allclose(got, wanted, atol=1e-4)
+    with neural_stage.memory_for(made.net.text_encoder, rows=0), pytest.raises(UnavailableError, match="more memory"):
+        take(performer, PIECE)
+    np.testing.assert_allclose(take(performer, PIECE), wanted, atol=1e-4)
 
 
 def test_a_tune_is_heard(held: holding.Holding, weights: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:

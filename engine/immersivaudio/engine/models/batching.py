@@ -109,16 +109,22 @@ class Batcher:
         Raises:
             CancelledError: within a step of ``ask.cancelled()`` becoming true. What the model raised, else.
         """
-        going = _Going(ask, ask.start.to(self._device), ask.first)
+        return self.run_all([ask])[0]
+
+    def run_all(self, asks: Sequence[Ask]) -> list[Any]:
+        """The same for several that belong together; the first that fails is what is raised."""
+        going = [_Going(ask, ask.start.to(self._device), ask.first) for ask in asks]
         with self._lock:
-            self._going.append(going)
+            self._going += going
             if not self._running:
                 self._running = True
                 threading.Thread(target=self._serve, name="denoising", daemon=True).start()
-        going.done.wait()
-        if going.error is not None:
-            raise going.error
-        return going.latents
+        for one in going:
+            one.done.wait()
+        for one in going:
+            if one.error is not None:
+                raise one.error
+        return [one.latents for one in going]
 
     def _serve(self) -> None:
         while group := self._next():

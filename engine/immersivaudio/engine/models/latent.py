@@ -123,13 +123,17 @@ class LatentModel(abc.ABC):
             wanted_s = self.lengths.struck_s
         frames = self._frames(max(wanted_s + self.lengths.beyond_s, self.lengths.shortest_s, at_least_s))
         latents = None if guide is None else self._encoded(guides.levelled(guide), frames)
-        ask = self.ask(wish, self.noise(frames, brief.cue.seed), latents, brief.cue.seed)
-        made = self.batcher.run(ask.obeying(brief.cancelled))
+        made = self.made(wish, frames, latents, brief)
         wanted = math.ceil(max(wanted_s, 2.0) * self.rate_hz) + 1
         if self.reach is not None:
             # Only what will be heard, and as far beyond as it depends on.
             made = made.narrow(self.axis, 0, min(frames, -(-wanted // self.hop) + self.reach))
         return self._whole(made, brief)[:, :wanted]
+
+    def made(self, wish: Wish, frames: int, guide: Any, brief: Brief) -> Any:
+        """The cue's latents of ``frames``; those longer than the model's window are denoised as overlapping windows."""
+        ask = self.ask(wish, self.noise(frames, brief.cue.seed), guide, brief.cue.seed)
+        return self.batcher.run(ask.obeying(brief.cancelled))
 
     def spans(self, frames: int) -> Spans:
         """The windows of a latent of ``frames``."""

@@ -18,7 +18,7 @@ _CLASSES = {"model": ("MusicgenForConditionalGeneration",)}
 class MusicGen(TokenPerformer):
     """The performer."""
 
-    kind = Kind("musicgen", "1", _CLASSES, Fitness(music=0.5), single=True)
+    kind = Kind("musicgen", "2", _CLASSES, Fitness(music=0.5), single=True)
 
 
 @functools.cache

@@ -16,7 +16,7 @@ class MusicGenMelody(TokenPerformer):
 
     kind = Kind(
         "musicgen_melody",
-        "1",
+        "2",
         {"model": ("MusicgenMelodyForConditionalGeneration",)},
         Fitness(music=0.7),
         single=True,

@@ -3,24 +3,28 @@
 Gemma terms of its text encoder.
 
 The published weights are distilled: eight steps, no guidance, nothing that must not be heard. Those of the base model are
-guided and take a hundred.
+guided and take a hundred. What is longer than its window is made in chunks, and the seams between them are filled in.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from immersivaudio.engine.models import devices, prompted, store
+from immersivaudio.engine.models import devices, prompted, seams, store
 from immersivaudio.engine.models.batching import Ask, Told
 from immersivaudio.engine.models.latent import LatentModel, LatentPerformer, Lengths
 from immersivaudio.engine.models.neural import Kind, seeded
 from immersivaudio.engine.models.prompted import Wish
 from immersivaudio.engine.models.shaping import Wave
 from immersivaudio.engine.models.suiting import Fitness
+from immersivaudio.engine.performers import Brief
 
 _CLASSES: dict[str, tuple[str, ...]] = {
     "vae": ("AutoencoderSAME",),
@@ -44,7 +48,7 @@ _FITNESS = Fitness(
 class StableAudio3(LatentPerformer):
     """The performer."""
 
-    kind = Kind("stable_audio_3", "1", _CLASSES, _FITNESS)
+    kind = Kind("stable_audio_3", "2", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)
@@ -76,6 +80,34 @@ class Model(LatentModel):
         )
         return Ask(start, solver, told, untold, wish.guidance, spans, seeded=seeded(seed + 1))
 
+    def made(self, wish: Wish, frames: int, guide: Any, brief: Brief) -> Any:
+        """A guide holds windows together; without one the chunks are made by themselves, and their seams closed."""
+        spans, seed = self.spans(frames), brief.cue.seed
+        if guide is not None or len(spans.starts) == 1:
+            return super().made(wish, frames, guide, brief)
+        noise = self.noise(frames, seed)
+
+        def run(asks: Sequence[Ask]) -> list[Any]:
+            return self.batcher.run_all([ask.obeying(brief.cancelled) for ask in asks])
+
+        def fill(known: Any, kept: Any, number: int) -> Ask:
+            return self.filling(wish, known, kept, seed + 1_000 + number)
+
+        parts = [noise.narrow(self.axis, start, spans.length) for start in spans.starts]
+        # Each chunk draws its own noise on the way: the same would make them sound alike.
+        chunks = run([self.ask(wish, part, None, seed + number) for number, part in enumerate(parts)])
+        return seams.closed(chunks, spans, fill, run)
+
+    def filling(self, wish: Wish, known: Any, kept: Any, seed: int) -> Ask:
+        """Making ``known`` ``[1, channels, n]`` anew where ``kept`` ``[1, 1, n]`` is 0, after what lies around."""
+        import torch
+
+        ask = self.ask(wish, self.noise(known.shape[2], seed), None, seed)
+        around = {"around": torch.cat([kept, known * kept], dim=1).to(self.pipe.transformer.dtype)}
+        return replace(
+            ask, told={**ask.told, **around}, untold=None if ask.untold is None else {**ask.untold, **around}
+        )
+
     def _told(self, wish: Wish, window_s: float) -> tuple[dict[str, Any], dict[str, Any] | None]:
         import torch
 
@@ -98,6 +130,7 @@ class Model(LatentModel):
             encoder_hidden_states=told["text"],
             global_hidden_states=told["length"],
             encoder_attention_mask=told["mask"],
+            local_add_cond=told.get("around"),
             return_dict=False,
         )[0]
 
@@ -107,9 +140,9 @@ class Model(LatentModel):
 
 def _sigmas(steps: int, noisiness: float) -> list[float]:
     """Noise levels evenly apart in log signal-to-noise, from ``noisiness`` exactly; the solver adds the last, 0."""
-    grid = np.linspace(noisiness, 0.0, steps + 1)[:-1]
-    logsnr = _LOGSNR_MAX - grid * (_LOGSNR_MAX - _LOGSNR_MIN)
-    sigmas = np.minimum(1 / (1 + np.exp(logsnr)), noisiness)
+    begin = _LOGSNR_MIN if noisiness >= 1 else math.log((1 - noisiness) / noisiness)
+    logsnr = np.linspace(begin, max(_LOGSNR_MAX, begin + 1), steps + 1)[:-1]
+    sigmas = 1 / (1 + np.exp(logsnr))
     sigmas[0] = noisiness
     return [float(sigma) for sigma in sigmas]
 
