@@ -262,9 +262,30 @@ def test_names_beyond_what_a_disk_takes(ball: Path, tmp_path: Path) -> None:
     assert done.returncode == 4
     assert "too long" in done.stderr
     assert "broke" not in done.stderr
+    done = call("spot", long, "-o", tmp_path / f"{'y' * 250}.json")
+    assert done.returncode == 0, done.stderr
     done = call("score", tmp_path / f"{'y' * 300}.mp4")
     assert done.returncode == 2
     assert "broke" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names cannot be elsewhere")
+def test_a_name_that_is_no_text_is_a_sentence(ball: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"film-\xff.mp4")
+    odd.write_bytes(ball.read_bytes())
+    done = call("score", odd)
+    assert done.returncode == 2
+    assert "film-?.mp4 is not UTF-8" in done.stderr
+    assert list(tmp_path.iterdir()) == [odd]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder in use cannot be removed")
+def test_called_in_a_folder_that_is_gone(ball: Path, tmp_path: Path) -> None:
+    command = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh", *COMMAND, "score", str(ball), "-o", str(tmp_path / "o.mp4")]
+    (tmp_path / "gone").mkdir()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path / "gone", check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (3, [])
+    assert "called in is gone" in done.stderr
 
 
 def test_brackets_in_a_name_are_no_markup(ball: Path, tmp_path: Path) -> None:

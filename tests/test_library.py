@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -156,6 +157,17 @@ def test_a_library_whose_drive_is_away_is_not_forgotten(home: Path, tmp_path: Pa
         with pytest.raises(RequestError, match="is not there"):
             walking.walk(index, mine, lambda: False, lambda *_: None)
         assert index.count() == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names cannot be elsewhere")
+def test_a_name_that_is_no_text_is_named_and_left_out(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "sounds"
+    wav(folder / "WIND_a_FR_X.wav", noise(0.5, 1))
+    shutil.copy(folder / "WIND_a_FR_X.wav", folder / os.fsdecode(b"WIND_\xff_FR_X.wav"))
+    with Index(write=True) as index:
+        walked = walking.walk(index, index.put_folder("mine", folder, OWN), lambda: False, lambda *_: None)
+        assert walked.faults == (("WIND_?_FR_X.wav", "Its name is not UTF-8: rename it."),)
+        assert [entry.path for entry in index.entries()] == ["WIND_a_FR_X.wav"]
 
 
 def test_links_are_not_followed(home: Path, tmp_path: Path) -> None:

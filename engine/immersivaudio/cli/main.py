@@ -68,8 +68,10 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The console script. Exit codes: 0 well, 2 wrong use, 3 unusable input, 4 output not written, 5 something is not
     installed or not reached, 6 no usable result, 130 cancelled, 1 anything else."""
-    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
     try:
+        _check_utf8(words)
         cli.main(args=arguments, prog_name="immersivaudio", standalone_mode=False)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
@@ -90,11 +92,24 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
 
 
+def _check_utf8(words: list[str]) -> None:
+    """Raises: RequestError where a word cannot be sent on or written into a result as text."""
+    for word in words:
+        readable = word.encode("utf-8", "replace").decode()
+        if readable != word:
+            from immersivaudio.engine.errors import RequestError
+
+            raise RequestError(f"The name {readable} is not UTF-8.", "Rename the file or folder.")
+
+
 def _explain(error: Exception) -> int:
     message = getattr(error, "message", "")
     if isinstance(error, OSError) and error.filename is not None:
         _say(f"{error.filename}: {error.strerror}.", "Check that it exists, that you may, and that there is space.")
         return 4
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        _say("The folder that this was called in is gone.", "Go to a folder that is there.")
+        return 3
     if not message:
         _say(
             f"Something in Immersivaudio broke ({type(error).__name__}: {error}).",

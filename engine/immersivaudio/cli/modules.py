@@ -8,9 +8,7 @@ folder of stems (``mix``: one WAV a lane and ``bounce.wav``).
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shutil
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
@@ -19,30 +17,11 @@ from typing import Any
 
 import click
 
-from immersivaudio.cli.outputs import spare
-from immersivaudio.engine.errors import OutputError
+from immersivaudio.cli.outputs import free, spare, write_text
 
 
 def _never() -> bool:
     return False
-
-
-def _free(path: Path, overwrite: bool) -> None:
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path.name} is there already and was kept.", "Add --overwrite, or choose another --out.")
-
-
-def _put(source: Path, out: Path) -> None:
-    """Copy a file; nothing is left under its name where that fails."""
-    partial = out.with_name(f".{out.name[:200]}.partial")
-    try:
-        shutil.copyfile(source, partial)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(f"{out.name} could not be written: {error.strerror}.", "Choose another --out.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _sheet(path: Path) -> Any:
@@ -61,7 +40,7 @@ def watch(source: Path, out: Path | None, overwrite: bool) -> None:
 
     if out is not None:
         spare(source, out)
-        _free(out, overwrite)
+        free(out, overwrite)
     edit = (
         conform.read(source)[1]
         if source.suffix.lower() in conform.TIMELINE_ENDINGS
@@ -76,7 +55,7 @@ def watch(source: Path, out: Path | None, overwrite: bool) -> None:
         click.echo(f"note: {warning}", err=True)
     rows = [_row(sighting) for sighting in seen.sightings]
     if out is not None:
-        out.write_text(json.dumps(rows, indent=1))
+        write_text(out, json.dumps(rows, indent=1))
         return
     for row in rows:
         click.echo(
@@ -114,7 +93,7 @@ def mix(
     from immersivaudio.engine import mixing
     from immersivaudio.engine.cue import Licence, Take
 
-    _free(out, overwrite)
+    free(out, overwrite)
     out.mkdir(parents=True, exist_ok=True)
     wanted = _sheet(sheet)
     rows = json.loads((takes / "takes.json").read_text())
@@ -159,7 +138,7 @@ def deliver(picture: Path, sound: Path, out: Path, codec: str, overwrite: bool) 
 
     spare(picture, out)
     spare(sound, out)
-    _free(out, overwrite)
+    free(out, overwrite)
     media.mux(picture, sound, out, audio_codec=codec)
     click.echo(str(out))
 

@@ -158,12 +158,34 @@ def spare(source: Path, out: Path) -> None:
         raise OutputError(f"{out.name} is the source itself and was kept.", "Choose another --out.")
 
 
+def hidden(path: Path) -> Path:
+    """Where what will be ``path`` grows: beside it, unseen, and this process's own. Its name is never longer than a disk
+    takes, as long as ``path`` itself may be."""
+    return path.with_name(f".{os.fsdecode(os.fsencode(path.name)[:200])}.{os.getpid()}.partial")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is there whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    partial = hidden(path)
+    try:
+        partial.write_text(text, "utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(f"{path} could not be written: {error.strerror}.", "Choose another --out.") from error
+
+
 class Landing:
     """Collects downloads in a hidden folder beside the goal and puts them in place all together at the end."""
 
     def __init__(self, goal: Plan, source: Path) -> None:
         self._goal, self._source = goal, source
-        self.folder = goal.main.with_name(f".{goal.main.name}.{os.getpid()}.partial")
+        self.folder = hidden(goal.main)
 
     def __enter__(self) -> Landing:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from immersivaudio.cli.outputs import free, spare
+from immersivaudio.cli.outputs import free, spare, write_text
 from immersivaudio.engine.errors import OutputError, RequestError
 
 _MOST_TAKES = 20
@@ -114,7 +114,7 @@ def _to_folder(cues: Sequence[Any], setting: Any, wish: _Wish) -> int:
             recipe = takes.recipe(cue, take, setting, number, place)
             takes.write(Path(take.path), recipe, wish.out / recipe.file_name)
             rows.append({**asdict(take), "path": recipe.file_name, "number": number})
-    (wish.out / "takes.json").write_text(json.dumps(rows, indent=1))
+    write_text(wish.out / "takes.json", json.dumps(rows, indent=1))
     return known
 
 

@@ -15,8 +15,8 @@ import click
 
 from immersivaudio.cli import distant
 from immersivaudio.cli.library import named as library_named
-from immersivaudio.cli.outputs import KINDS, Form, Landing, Plan, free, plan, spare
-from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, OutputError, RequestError
+from immersivaudio.cli.outputs import KINDS, Form, Landing, Plan, free, plan, spare, write_text
+from immersivaudio.engine.errors import AccessError, CancelledError, EngineError, RequestError
 from immersivaudio.engine.request import DIALECTS
 
 TIMELINES = frozenset(
@@ -149,18 +149,8 @@ def spot(source: Path, out: Path | None, keep: Path | None, overwrite: bool, **r
     if out is None:
         Console().print(sheets.table(sheet))
         return
-    _write_text(out, sheets.to_json(sheet))
+    write_text(out, sheets.to_json(sheet))
     session.bar.console.print(f"{len(sheet.cues)} cues in {out}", soft_wrap=True, markup=False)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{path} could not be written: {error.strerror}.", "Choose another --out.") from error
 
 
 def _existing(source: Path) -> Path:

@@ -39,10 +39,11 @@ def walk(index: Index, folder: Folder, cancelled: Cancelled, report: Report) -> 
     """
     if not folder.path.is_dir():
         raise RequestError(f"The folder {folder.path} of the library {folder.name} is not there.", "Mount its drive.")
-    found = sorted(_files(folder.path, 0))
+    every = sorted(_files(folder.path, 0))
+    found = [one for one in every if _is_utf8(one[0])]
     known = index.known(folder)
     fresh = [one for one in found if known.get(one[0]) != one[1:]]
-    faults: list[tuple[str, str]] = []
+    faults = [(_readable(path), "Its name is not UTF-8: rename it.") for path, *_ in every if not _is_utf8(path)]
     for first in range(0, len(fresh), _BATCH):
         batch: list[Seen] = []
         for path, size, mtime_ns in fresh[first : first + _BATCH]:
@@ -72,6 +73,14 @@ def _files(folder: Path, depth: int, prefix: str = "") -> Iterator[tuple[str, in
         elif Path(entry.name).suffix.lower() in reading.ENDINGS and entry.is_file(follow_symlinks=False):
             status = entry.stat(follow_symlinks=False)
             yield f"{prefix}{entry.name}", status.st_size, status.st_mtime_ns
+
+
+def _is_utf8(path: str) -> bool:
+    return _readable(path) == path
+
+
+def _readable(path: str) -> str:
+    return path.encode("utf-8", "replace").decode()
 
 
 def _seen(folder: Path, path: str, size: int, mtime_ns: int) -> Seen:
