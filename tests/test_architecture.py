@@ -84,7 +84,7 @@ def test_the_engine_knows_no_editor() -> None:
     assert not offenders(ENGINE, (*folders, "bpy"))
 
 
-@pytest.mark.parametrize("name", ["host.py", "stdio.py", "effect.py"])
+@pytest.mark.parametrize("name", ["host.py", "sheet.py", "stdio.py", "effect.py"])
 def test_what_runs_inside_an_editor_needs_the_standard_library_only(name: str) -> None:
     path = BRIDGE / name
     outside = [n for n in imports(path, top_only=True) if n.split(".")[0] not in sys.stdlib_module_names]

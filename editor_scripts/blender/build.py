@@ -13,7 +13,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-BRIDGE = ("effect.py", "host.py", "stdio.py")
+BRIDGE = ("effect.py", "host.py", "sheet.py", "stdio.py")
 LICENCES = {"LICENSE": ROOT / "LICENSE", "bridge/LICENSE": ROOT / "bridge" / "LICENSE"}
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 import bpy
 
 from . import compat, lay
+from .bridge import sheet as sheets
 
 SCOPES = (
     ("selection", "Selected Strips", "The picture of the selected strips, with all that is heard meanwhile"),
@@ -60,45 +59,18 @@ def show(scene, sheet: Mapping[str, Any], origin: lay.Origin) -> None:
     state.sheet, state.first_frame = json.dumps(sheet), origin.first_frame
     state.folder = compat.portable(origin.folder)
     state.cues.clear()
-    for cue in sheet.get("cues", ()):
+    for cue in sheets.rows(sheet):
         row = state.cues.add()
-        row.name = row.sound = cue.get("sound", "")
-        row.cue_id = cue["cue_id"]
-        row.stem = cue.get("stem", "").removeprefix("STEM_").title()
-        row.why, row.prompt, row.heard = cue.get("why", ""), cue.get("prompt", ""), not cue.get("muted", False)
-        row.start_frame = float(origin.first_frame + start_s(cue) * origin.rate)
+        row.name = row.sound = cue.sound
+        row.cue_id, row.stem, row.why = cue.cue_id, cue.stem, cue.why
+        row.prompt, row.heard = cue.words, cue.heard
+        row.start_frame = float(origin.first_frame + cue.start_s * origin.rate)
 
 
 def edited(scene) -> dict[str, Any]:
     """The sheet with what a person changed in the list."""
-    sheet = json.loads(scene.immersivaudio.sheet)
-    rows = {row.cue_id: row for row in scene.immersivaudio.cues}
-    for cue in sheet.get("cues", ()):
-        row = rows.get(cue["cue_id"])
-        if row is not None:
-            cue["muted"], cue["prompt"] = not row.heard, row.prompt
-    return sheet
-
-
-def again(sheet: Mapping[str, Any], cue_id: str, words: str) -> dict[str, Any]:
-    """The sheet with another seed, and other words when there are any, for one cue.
-
-    Raises:
-        KeyError: the sheet has no such cue.
-    """
-    sheet = copy.deepcopy(dict(sheet))
-    for cue in sheet.get("cues", ()):
-        if cue["cue_id"] == cue_id:
-            cue["seed"] = (int(cue.get("seed", 0)) + 1) % 2**31
-            cue["prompt"] = words or cue.get("prompt", "")
-            return sheet
-    raise KeyError(cue_id)
-
-
-def start_s(cue: Mapping[str, Any]) -> Fraction:
-    """When a cue begins, in exact seconds from the first frame that was sent."""
-    start = cue["record_range"]["start"]
-    return Fraction(int(start.get("value", 0)) * int(start["rate_denominator"]), int(start["rate_numerator"]))
+    rows = {row.cue_id: (row.heard, row.prompt) for row in scene.immersivaudio.cues}
+    return sheets.edited(json.loads(scene.immersivaudio.sheet), rows)
 
 
 CLASSES = (CueRow, SceneState)

@@ -11,6 +11,7 @@ from typing import ClassVar
 import bpy
 
 from . import compat, cues, gather, lay, params, preferences, session
+from .bridge import sheet as sheets
 from .bridge.host import HostError, Scope
 
 state = session.session
@@ -85,7 +86,7 @@ class Perform(_Send):
     def act(self, context, scene):
         if not scene.immersivaudio.sheet:
             raise HostError("Spot the edit first.")
-        timeline, _, about = session.kept(Path(bpy.path.abspath(scene.immersivaudio.folder)))
+        timeline, _, about = sheets.kept(Path(bpy.path.abspath(scene.immersivaudio.folder)))
         request = {**about, "timeline": timeline, "cue_sheet": cues.edited(scene)}
         origin = _origin(scene, scene.immersivaudio.first_frame, _new_folder(context))
         state.send(session.Task("render", scene.name, request, origin))
@@ -104,9 +105,9 @@ class RedoCue(_Send):
         label = lay.label_of(strip) if strip else {}
         if not label:
             raise HostError("Choose a strip that Immersivaudio made.")
-        timeline, sheet, about = session.kept(Path(bpy.path.abspath(label["folder"])))
+        timeline, sheet, about = sheets.kept(Path(bpy.path.abspath(label["folder"])))
         try:
-            sheet = cues.again(sheet, label["clip"]["cue"].get("cue", ""), self.words)
+            sheet = sheets.again(sheet, label["clip"]["cue"].get("cue", ""), self.words)
         except KeyError:
             raise HostError("That cue is not on its sheet any more. Score the edit again.") from None
         request = {**about, "timeline": timeline, "cue_sheet": sheet}

@@ -16,6 +16,7 @@ from typing import Any
 import bpy
 
 from . import compat, cues, lay, link, params
+from .bridge import sheet as sheets
 from .bridge.effect import Context, Effect, Param, value_from_json
 from .bridge.host import HostError, Lane, LinkError, Receipt, failure
 from .bridge.stdio import Link
@@ -23,7 +24,6 @@ from .gather import Gathered
 
 CAPABILITIES = ("undo", "lanes", "gain-curves", *(("sub-frame",) if compat.HAS_SOUND_OFFSET else ()))
 _STEP_S = 0.1
-_FILES = ("timeline.otio", "cues.json", "job.json")
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Session:
     def _remember(self, engine_job: str) -> None:
         """Write down where the job is, so that it is found again when Blender or the bridge ends before it does."""
         if not self.task.redo:
-            keep(self.task)
+            sheets.keep(self.task.folder, self.task.request, self.task.sheet)
             self._found().immersivaudio.pending = json.dumps(pending_of(self.task, engine_job))
 
     def _done(self) -> None:
@@ -217,7 +217,7 @@ class Session:
     def _finish_spotting(self) -> None:
         task, scene = self.task, self._found()
         self.task, scene.immersivaudio.pending = None, ""
-        keep(task)
+        sheets.keep(task.folder, task.request, task.sheet)
         cues.show(scene, task.sheet or {}, task.origin)
         self._say(f"{len(scene.immersivaudio.cues)} cues")
         bpy.ops.ed.undo_push(message="Immersivaudio: spot")
@@ -227,7 +227,7 @@ class Session:
             return
         task, scene = self.task, self._found()
         task = replace(task, sheet=result.get("cue_sheet") or task.sheet)
-        keep(task)
+        sheets.keep(task.folder, task.request, task.sheet)
         lanes = [Lane.from_json(lane) for lane in result["lanes"]]
         if task.redo:
             self._laid(task, _again(scene, task, lanes))
@@ -290,30 +290,9 @@ def pending(scene) -> Task:
     """
     told = json.loads(scene.immersivaudio.pending)
     origin = lay.Origin(**{**told["origin"], "rate": Fraction(*told["origin"]["rate"])})
-    timeline, sheet, about = kept(Path(origin.folder))
+    timeline, sheet, about = sheets.kept(Path(origin.folder))
     request = {**about, "timeline": timeline}
     return Task(told["goal"], scene.name, request, origin, engine_job=told["engine_job"], sheet=sheet)
-
-
-def keep(task: Task) -> None:
-    """Write what a result came from beside it, so that one cue of it can be performed again."""
-    task.folder.mkdir(parents=True, exist_ok=True)
-    about = {name: value for name, value in task.request.items() if name not in ("timeline", "cue_sheet")}
-    for name, content in zip(_FILES, (task.request["timeline"], task.sheet or {}, about), strict=True):
-        (task.folder / name).write_text(json.dumps(content, indent=1))
-
-
-def kept(folder: Path) -> tuple[dict, dict, dict]:
-    """Timeline, cue sheet and request of a result, as :func:`keep` wrote them.
-
-    Raises:
-        HostError: they are not there any more.
-    """
-    try:
-        timeline, sheet, about = (json.loads((folder / name).read_text()) for name in _FILES)
-    except (OSError, ValueError):
-        raise HostError(f"What this was made from is no longer in {folder}. Score the edit again.") from None
-    return timeline, sheet, about
 
 
 def _again(scene, task: Task, lanes: list[Lane]) -> Receipt:

@@ -191,14 +191,54 @@ def run(
     Raises:
         HostError: with a sentence for the person; nothing was laid then.
     """
+    greet(host, link)
+    job = str(link.ask("render", request_of(host, order))["job"])
+    return host.lay(performed(link, job, order.folder, show, timeout_s))
+
+
+def performed(
+    link: Link, job: str, folder: str, show: Callable[[Json], None], timeout_s: float = math.inf
+) -> tuple[Lane, ...]:
+    """What a job of ``render`` made, once it is done; its files lie in ``folder`` then.
+
+    Raises:
+        HostError: with a sentence for the person.
+    """
+    _wait(link, job, show, timeout_s)
+    result = link.ask("result", {"job": job, "folder": folder}, math.inf)
+    return tuple(Lane.from_json(lane) for lane in result["lanes"])
+
+
+def spotted(link: Link, job: str, show: Callable[[Json], None]) -> Json:
+    """The cue sheet of a job of ``spot``, once it is done: for a person to change, and ``render`` to perform.
+
+    Raises:
+        HostError: with a sentence for the person.
+    """
+    sheets: list[Json] = []
+
+    def heard(event: Json) -> None:
+        if event["method"] == "cue_sheet":
+            sheets.append(dict(event["params"]["cue_sheet"]))
+        show(event)
+
+    _wait(link, job, heard, math.inf)
+    if not sheets:
+        raise HostError("The engine gave no cue sheet. Score the edit without one.")
+    return sheets[-1]
+
+
+def greet(host: Host, link: Link) -> None:
+    """Say who calls: the first call to a bridge."""
     link.ask("handshake", {"host": {"name": host.name, "version": host.version, "capabilities": [*host.capabilities]}})
+
+
+def request_of(host: Host, order: Order) -> Json:
+    """What is sent to ``spot`` and ``render``, gathered now."""
     request: Json = {"timeline": host.gather(order.scope), "effect": order.effect, "params": dict(order.params)}
     if order.cue_sheet is not None:
         request["cue_sheet"] = order.cue_sheet
-    job = str(link.ask("render", request)["job"])
-    _wait(link, job, show, timeout_s)
-    result = link.ask("result", {"job": job, "folder": order.folder}, math.inf)
-    return host.lay(tuple(Lane.from_json(lane) for lane in result["lanes"]))
+    return request
 
 
 def _wait(link: Link, job: str, show: Callable[[Json], None], timeout_s: float) -> None:

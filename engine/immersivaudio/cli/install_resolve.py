@@ -21,7 +21,7 @@ ENTRIES = {
     "Immersivaudio - Cancel.py": "cancel",
 }
 PACKAGE = "immersivaudio_resolve"
-_BRIDGE = ("host.py", "stdio.py")
+_BRIDGE = ("host.py", "sheet.py", "stdio.py")
 _NOT_COPIED = ("menu.py", "live_check.py")
 _FREE = (
     "Without Studio, Resolve 21.1 and newer lists no Python scripts. There the way is: export the timeline as .otio, "
