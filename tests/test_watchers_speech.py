@@ -14,7 +14,7 @@ from conftest import SHARED
 from test_spotting import edit_of, place, saw
 
 from immersivaudio.engine import conform, media, moods, original, plugins, watching
-from immersivaudio.engine.cue import CueSheet, Edit, Sighting, Span
+from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Span, Stem
 from immersivaudio.engine.errors import UnavailableError
 from immersivaudio.engine.models import store
 from immersivaudio.engine.spotting import SpotOptions, spot
@@ -106,6 +106,30 @@ def test_music_and_ambience_follow_the_tone() -> None:
     assert level["calm"] < level["plain"] < level["angry"] <= level["plain"] + 1.5
     assert "agitated" in angry.cues[0].why
     assert any("dark and agitated" in cue.why for cue in angry.cues if cue.sound == "music")
+
+
+def test_a_scene_that_turns_the_tone_gets_music_of_its_own() -> None:
+    options = SpotOptions(music=True)
+    seen = [saw("shot", 0, 20), saw("shot", 20, 30), saw("shot", 30, 60)]
+    seen += [place("vegetation", 0, 20), place("vegetation", 20, 30), place("interior", 30, 60)]
+    (even,) = scored(spot(edit_of(60), [*seen, tone(1, 59, 0.6, 0.2)], options))
+    assert even.span == Span(Fraction(0), Fraction(60))
+    calm, dark = scored(spot(edit_of(60), [*seen, tone(1, 29, 0.8, 0.1), tone(31, 59, -0.9, 0.9)], options))
+    assert (calm.span, dark.span) == (Span(Fraction(0), Fraction(30)), Span(Fraction(30), Fraction(30)))
+    assert (calm.sync_s, dark.sync_s) == ((Fraction(20),), ())
+    assert float(calm.params["energy"]) + 0.2 <= float(dark.params["energy"])
+    assert float(dark.params["warmth"]) + 0.2 <= float(calm.params["warmth"])
+
+
+def test_a_moment_of_another_tone_is_no_piece_of_its_own() -> None:
+    seen = [place("vegetation", 0, 25), place("interior", 25, 33), place("vegetation", 33, 60)]
+    seen += [saw("shot", 0, 25), saw("shot", 25, 33), saw("shot", 33, 60)]
+    told = [tone(1, 24, 0.8, 0.1), tone(26, 32, -0.9, 0.9), tone(34, 59, 0.8, 0.1)]
+    assert len(scored(spot(edit_of(60), [*seen, *told], SpotOptions(music=True)))) == 1
+
+
+def scored(sheet: CueSheet) -> list[Cue]:
+    return [cue for cue in sheet.cues if cue.stem is Stem.MUSIC]
 
 
 def test_a_word_said_once_sets_no_tone() -> None:

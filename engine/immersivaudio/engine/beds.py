@@ -11,7 +11,7 @@ from fractions import Fraction
 from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
-from immersivaudio.engine.looks import Look, Scene, is_black, leans_outdoors
+from immersivaudio.engine.looks import Look, Scene, View, is_black, leans_outdoors
 from immersivaudio.engine.places import AIR, OPEN, OVERLAYS, WISHED_SOUNDS, Layer, named
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.things import HEARD_SOUNDS
@@ -37,7 +37,7 @@ class Plan:
     because: str = ""
     description: str = ""
     heard: tuple[Sighting, ...] = ()
-    tones: tuple[Sighting, ...] = ()
+    view: View | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +171,7 @@ def _draft(run: Sequence[_Bed], visible: Sequence[Scene], plan: Plan) -> Draft:
     trail = _overlap(run[-1].scene, _neighbour(visible, run[-1].scene, 1))
     start, end = span.start_s - lead / 2, span.end_s + trail / 2
     first = run[0].layer
-    tone = moods.over(plan.tones, span)
+    tone = moods.told(plan.view, span) if plan.view is not None else None
     short = float(span.duration_s) / 4
     return Draft(
         sound=first.sound,

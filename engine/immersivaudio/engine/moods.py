@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.errors import UnavailableError
+from immersivaudio.engine.looks import View
 
 # Where a feeling lies: valence, energy. None: the word says nothing of how agitated somebody is.
 _FEELINGS: Mapping[str, tuple[float, float | None]] = {
@@ -80,6 +81,11 @@ def over(tones: Sequence[Sighting], span: Span) -> Mood | None:
     valence = _mean([(weight, row.values.get("valence")) for weight, (row, _) in zip(weights, rows, strict=True)])
     energy = _mean([(weight, row.values.get("energy")) for weight, (row, _) in zip(weights, rows, strict=True)])
     return Mood(valence or 0.0, energy, min(1.0, told / _MOST_SHARE))
+
+
+def told(view: View, span: Span) -> Mood | None:
+    """The mood of ``span`` by what ``view`` holds."""
+    return over([row for row, _ in view.within("tone", span)], span)
 
 
 def _mean(rows: Sequence[tuple[float, object]]) -> float | None:

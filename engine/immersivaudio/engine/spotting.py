@@ -2,7 +2,8 @@
 """Sightings -> cue sheet: what should be heard, where, and why. Plain rules, deterministic, nothing decoded here.
 
 The rules live beside it: ``places`` (what a place sounds like, as data), ``looks`` (which shots are one place),
-``beds`` (ambience), ``contacts`` (foley), ``passing`` (pass-bys, clothes), ``quiet`` (silence and speech).
+``beds`` (ambience), ``contacts`` (foley), ``passing`` (pass-bys, clothes), ``underscore`` (music), ``quiet`` (silence and
+speech).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from immersivaudio.engine import moods
 from immersivaudio.engine.activities import activities
 from immersivaudio.engine.beds import Plan, already, ambience
 from immersivaudio.engine.contacts import contacts
@@ -18,12 +18,13 @@ from immersivaudio.engine.cue import Cue, CueSheet, Edit, Sighting, Stem
 from immersivaudio.engine.drafting import Draft, cue_of
 from immersivaudio.engine.ensemble import weigh
 from immersivaudio.engine.keeping import keep_edits
-from immersivaudio.engine.looks import Scene, View, is_black, number, scenes
+from immersivaudio.engine.looks import Scene, View, scenes
 from immersivaudio.engine.movers import vehicles, vessels, walkers
 from immersivaudio.engine.passing import missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.spaces import in_space
+from immersivaudio.engine.underscore import underscore
 
 _SURE_IN_SPEECH = 0.8
 _WORTH_SUGGESTING = 0.2
@@ -92,9 +93,7 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
     if options.ambience:
         gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
         sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
-        yield from ambience(
-            places, Plan(options.bar, sparse, gain_db, because, options.description, stays, view.all("tone"))
-        )
+        yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description, stays, view))
     moving = [*passbys(view, places), *missed_passbys(view, places), *vehicles(view, places)]
     blows = list(contacts(view, places, 0.3 - 0.3 * options.density, options.description))
     if options.effects:
@@ -108,7 +107,7 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         yield from (_unless_recorded(_unless_heard(draft, stays), heard) for draft in steps)
         yield from rustle(view, places, taken, heard in _ROOM_FOR_ORIGINAL)
     if options.music:
-        yield from _music(view, places, heard)
+        yield from underscore(view, places, heard)
 
 
 def _going_on(view: View, drafts: Sequence[Draft], options: SpotOptions) -> list[Draft]:
@@ -132,32 +131,6 @@ def _unless_recorded(draft: Draft, heard: str) -> Draft:
     if heard not in _ROOM_FOR_ORIGINAL:
         return draft
     return replace(draft, confidence=draft.confidence * 0.4, why=f"{draft.why[:-1]}; but the recording stays.")
-
-
-def _music(view: View, places: Sequence[Scene], heard: str) -> Iterator[Draft]:
-    """One piece over the whole edit: form follows in the music performer, which knows cuts from the sync points."""
-    if not places or all(is_black(scene.look) for scene in places):
-        return
-    cuts = tuple(look.span.start_s for scene in places for look in scene.shots if look.span.start_s > 0)
-    moves = [number(row.values, "level") for row in view.all("movement")]
-    lights = [look.light.get("warmth", 0.5) for scene in places for look in scene.shots]
-    cuts_a_minute = 60 * len(cuts) / max(1.0, float(view.edit.duration_s))
-    energy = min(1.0, 0.2 + cuts_a_minute / 60 + (max(moves) if moves else 0.0) / 3)
-    warmth = sum(lights) / max(1, len(lights))
-    tone = moods.over(view.all("tone"), view.edit.record)
-    said = ""
-    if tone is not None:
-        energy = moods.blended(energy, tone.energy, tone.weight)
-        warmth = moods.blended(warmth, (tone.valence + 1) / 2, tone.weight)
-        said = f"; what is said is {moods.words(tone)}, which draws it that way"
-    yield Draft(
-        "music",
-        view.edit.record,
-        f"You asked for music; {len(cuts)} cuts give the form, light and movement the tone{said}.",
-        0.3 if heard == "music" else 0.9,
-        sync_s=cuts,
-        params={"energy": energy, "warmth": warmth},
-    )
 
 
 def _judged(drafts: Iterable[Draft], view: View, options: SpotOptions) -> tuple[tuple[Cue, ...], tuple[Cue, ...]]:
