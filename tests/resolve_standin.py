@@ -489,6 +489,9 @@ class TimelineItem(Remote):
         self.markers[int(frameId)] = about
         return True
 
+    def GetMarkers(self) -> dict[int, dict[str, Any]]:
+        return {frame: dict(about) for frame, about in self.markers.items()}
+
     @since(21, 1)
     def SetProperties(self, properties: dict[str, float]) -> bool:
         if not -100 <= properties.get("AudioVolume", 0) <= 30:

@@ -21,9 +21,10 @@ import conftest
 import pytest
 import resolve_standin as standin
 import resolve_ui_standin as screen
+import serving
 from click.testing import CliRunner
 
-from immersivaudio.bridge import host
+from immersivaudio.bridge import Client, host
 from immersivaudio.cli import install_resolve
 from immersivaudio.engine import media
 
@@ -33,6 +34,7 @@ BUILDS = [
     (version, studio) for version in ((19, 1), (20, 2), (20, 2, 2), (21, 0, 4), (21, 1)) for studio in (False, True)
 ]
 ANY_NUMBER = 99
+LATER = ((20, 2), (21, 0))
 RUNNING = [build for build in BUILDS if build != ((21, 1), False)]
 
 
@@ -284,6 +286,173 @@ def test_the_window_follows_what_the_engine_says_to_a_change(installed: Path, fi
     assert run_entry(installed / "Immersivaudio.py", app, bmd).endswith("Nothing was changed.")
     assert seen[0][0] is True
     assert seen[-1] == (False, 1.0)
+
+
+def own(film: Path, folder: Path, version: tuple[int, ...], studio: bool = True) -> standin.Resolve:
+    """Resolve with a copy of ``film`` in a folder of its own, without marks."""
+    mine = folder / film.name
+    mine.write_bytes(film.read_bytes())
+    app = cut(mine, version, studio, "23.976")
+    app.manager.project.timelines[0].ClearMarkInOut()
+    return app
+
+
+@pytest.fixture
+def jobs(installed: Path) -> Iterator[Path]:
+    """Where the script notes what is not laid yet; the notes of a test go with it, and so does what a person set."""
+    library = installed.parent / install_resolve.PACKAGE
+    yield library / "jobs"
+    for path in (*(library / "jobs").glob("*"), library / "settings.json", library / "cues.json"):
+        path.unlink(missing_ok=True)
+
+
+def cue_of(item: standin.TimelineItem) -> str:
+    return str(json.loads(item.markers[0]["customData"])["cue"])
+
+
+def foley_of(app: standin.Resolve) -> list[standin.TimelineItem]:
+    return [item for track in ours(app) if "Foley" in track.name for item in track.items]
+
+
+@pytest.mark.parametrize("version", [(19, 1), *(pytest.param(v, marks=pytest.mark.slow) for v in LATER), (21, 1)])
+def test_spotting_first_then_one_cue_again(
+    installed: Path, film: Path, tmp_path: Path, jobs: Path, version: tuple[int, ...]
+) -> None:
+    """Studio: cues are muted and re-worded in a window, performed, and one of them is performed again in its place."""
+    app = own(film, tmp_path, version)
+    before = desk(app)
+    seen: dict[str, Any] = {}
+
+    def person(window: screen.Window) -> None:
+        items = window.GetItems()
+        if "spot" in items:
+            return window.press("spot")
+        if "perform" in items:
+            seen["cues"] = len([name for name in items if name.startswith("heard_")])
+            foley = [n for n in range(seen["cues"]) if "Foley" in items[f"heard_{n}"].Text]
+            first, seen["foley"] = foley[0], len(foley)
+            items[f"heard_{first}"].Checked = False
+            items[f"words_{first + 1}"].Text = "a ball on wet stone"
+            return window.press("perform")
+        return window.press("close") if "close" in items else None
+
+    app.fusion.ui, bmd = screen.UI(), screen.Screen(person)
+    said = run_entry(installed / "Immersivaudio.py", app, bmd)
+    assert "Placed" in said, said
+    assert not list(jobs.glob("*"))
+    assert desk(app) == before
+    assert len({cue_of(item) for item in foley_of(app)}) == seen["foley"] - 1
+    folder = Path(said.split("The files lie in ")[1].rstrip("."))
+    sheet = json.loads((folder / "cues.json").read_text())
+    assert [cue["prompt"] for cue in sheet["cues"] if "wet stone" in cue["prompt"]] == ["a ball on wet stone"]
+    assert [cue["muted"] for cue in sheet["cues"] if cue["muted"]] == [True]
+
+    other, target = foley_of(app)[1:], foley_of(app)[0]
+
+    def again(window: screen.Window) -> None:
+        items = window.GetItems()
+        if "cues" in items:
+            return window.press("cues")
+        if "perform" in items:
+            n = next(n for n in range(seen["cues"]) if items[f"words_{n}"].Text == "a ball on wet stone")
+            items[f"words_{n}"].Text = "a ball on gravel"
+            return window.press(f"again_{n}")
+        return window.press("close") if "close" in items else None
+
+    said = run_entry(installed / "Immersivaudio.py", app, screen.Screen(again))
+    assert "Placed 1/1" in said, said
+    assert foley_of(app)[:-1] == other
+    new = foley_of(app)[-1]
+    assert new.start == target.start
+    assert new.media is not target.media
+    assert desk(app) == before
+    sheet = json.loads((folder / "cues.json").read_text())
+    assert "a ball on gravel" in [cue["prompt"] for cue in sheet["cues"]]
+    assert "Removed" in run_entry(installed / "Immersivaudio - Remove last result.py", app, screen.Screen(again))
+    assert ours(app) == []
+    assert desk(app) == before
+
+
+@pytest.mark.parametrize("version", [(19, 1), *(pytest.param(v, marks=pytest.mark.slow) for v in LATER)])
+def test_spotting_first_without_a_window(
+    installed: Path, film: Path, tmp_path: Path, jobs: Path, version: tuple[int, ...]
+) -> None:
+    """Free: the cues are a file that the person edits between two runs of the entry."""
+    app, settings = own(film, tmp_path, version, studio=False), jobs.with_name("settings.json")
+    settings.write_text('{"way": "spot"}')
+    assert "The cues are kept in" in run_entry(installed / "Immersivaudio.py", app)
+    assert ours(app) == []
+    told = json.loads(jobs.with_name("cues.json").read_text())
+    count = len([cue for cue in told["cues"] if cue["stem"] == "Foley"])
+    assert count
+    next(cue for cue in told["cues"] if cue["stem"] == "Foley")["heard"] = False
+    jobs.with_name("cues.json").write_text(json.dumps(told))
+    said = run_entry(installed / "Immersivaudio.py", app)
+    assert "Placed" in said, said
+    assert len({cue_of(item) for item in foley_of(app)}) == count - 1
+    settings.write_text('{"way": "cues"}')
+    assert run_entry(installed / "Immersivaudio.py", app).endswith("Nothing was changed.")
+    told = json.loads(jobs.with_name("cues.json").read_text())
+    told["again"] = cue_of(foley_of(app)[0])
+    jobs.with_name("cues.json").write_text(json.dumps(told))
+    assert "Placed 1/1" in run_entry(installed / "Immersivaudio.py", app)
+
+
+def test_a_job_is_found_again_when_resolve_was_closed(
+    installed: Path, film: Path, tmp_path: Path, jobs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script is killed at work, as it is with Resolve; the job of a shared engine is laid at the next start."""
+    with serving.start(tmp_path / "engine", "--root", "/", job="immersivaudio.engine.pipeline:score") as engine:
+        monkeypatch.setenv("IMMERSIVAUDIO_ENGINE", engine.address)
+        app = own(film, tmp_path, (21, 0))
+        before = desk(app)
+
+        def killed(window: screen.Window) -> None:
+            if "score" in window.GetItems():
+                window.press("score")
+            elif list(jobs.glob("*")):
+                raise _Killed
+
+        app.fusion.ui = screen.UI()
+        with pytest.raises(_Killed):
+            run_entry(installed / "Immersivaudio.py", app, screen.Screen(killed))
+        begun = json.loads(next(jobs.glob("*")).read_text())
+        assert begun["goal"] == "render"
+        # What a killed process does not do: the way out of an exception stopped the job.
+        with Client(engine.address) as client:
+            spec = client.get(begun["engine_job"]).spec
+            begun["engine_job"] = client.create_job(spec).job_id
+        next(jobs.glob("*")).write_text(json.dumps(begun))
+
+        def back(window: screen.Window) -> None:
+            if "go_on" in window.GetItems():
+                assert "Go on with it?" in window.said
+                window.press("go_on")
+            elif "close" in window.GetItems():
+                window.press("close")
+
+        said = run_entry(installed / "Immersivaudio.py", app, screen.Screen(back))
+        assert "Placed" in said, said
+        assert str(begun["folder"]) in said
+        assert desk(app) == before
+        assert len(ours(app)) >= 2
+        assert not list(jobs.glob("*"))
+
+
+class _Killed(BaseException):
+    """Resolve was closed."""
+
+
+def test_a_job_that_is_gone_is_said_once(installed: Path, film: Path, tmp_path: Path, jobs: Path, script: Any) -> None:
+    app = own(film, tmp_path, (20, 2), studio=False)
+    edit = script("access").open_edit(app)
+    script("bridge.sheet").keep(tmp_path / "kept", {"timeline": {}, "effect": "soundtrack"}, None)
+    note = script("unfinished").Unfinished(jobs, edit)
+    note.remember(script("unfinished").Begun("render", str(tmp_path / "kept"), "00000000-0000-0000-0000-000000000000"))
+    said = run_entry(installed / "Immersivaudio.py", app)
+    assert "No job has this id" in said or "no such job" in said.lower(), said
+    assert note.found() is None
+    assert ours(app) == []
 
 
 def test_cancel_stops_the_job_and_leaves_the_timeline(installed: Path, film: Path, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def main(script: Mapping[str, Any], python: str, action: str = "score") -> str:
         return journal.say(str(error))
     window = window_for(resolve, script, journal)
     try:
-        said = remove_last(resolve) if action == "remove" else score(resolve, python, window)
+        said = remove_last(resolve) if action == "remove" else score(resolve, python, window, journal)
     except HostError as error:
         said = str(error)
     except Exception as error:  # no traceback may reach the person; all of it is in the journal

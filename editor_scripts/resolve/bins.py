@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from .access import Edit, can
@@ -25,6 +26,11 @@ class Result:
     bin: Any
     items: tuple[Any, ...]
     lanes: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie, and what it was made from."""
+        return Path(str(self.items[0].GetClipProperty("File Path"))).parent
 
 
 def make(edit: Edit, date: str) -> Any:
@@ -92,6 +98,12 @@ def discard(edit: Edit, folder: Any, items: Sequence[Any]) -> None:
             return
         edit.pool.DeleteFolders([doomed])
         doomed = above
+
+
+def media_of(item: Any) -> Any:
+    """Which item of the media pool a clip plays; None for none."""
+    media = item.GetMediaPoolItem()
+    return media.GetUniqueId() if media is not None else None
 
 
 def _result_in(folder: Any) -> Iterator[Result]:

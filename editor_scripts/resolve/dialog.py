@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .bridge.host import HostError, Scope
+from .bridge.sheet import Row
 from .journal import Journal
-from .panel import CHOICE, FLAG, NUMBER, TITLE, WHOLE, WORDS, Field, Panel, Patch, Wish
+from .panel import CHOICE, CUES, FLAG, NUMBER, SCORE, SPOT, TITLE, WHOLE, WORDS, Edits, Field, Panel, Patch, Wish
 from .windows import STOPPED, Stopped
 
 WINDOW = "Immersivaudio"
@@ -27,6 +29,7 @@ _EVENTS = {
     WORDS: "TextChanged",
 }
 _PAUSE_S = 0.03
+_ROWS = 12
 
 
 class Dialog:
@@ -37,11 +40,12 @@ class Dialog:
         self._dispatcher = bmd.UIDispatcher(ui)
         self._window: Any = None
         self._pressed = ""
+        self._buttons: list[str] = []
 
-    def ask(self, panel: Panel, ranged: bool) -> Wish | None:
+    def ask(self, panel: Panel, ranged: bool, scored: bool) -> Wish | None:
         effect, scope = panel.effects[0][0], Scope.RANGE if ranged else Scope.WHOLE
         while True:
-            self._draw_question(panel, effect, scope)
+            self._draw_question(panel, effect, scope, scored)
             pressed = self._wait()
             while pressed.startswith(_CHANGED):
                 self._follow(panel, effect, pressed[len(_CHANGED) :])
@@ -51,13 +55,38 @@ class Dialog:
             chosen = panel.effects[int(self._items()["effect"].CurrentIndex)][0]
             self.close()
             if pressed != "effect":
-                return Wish(scope, effect, values) if pressed == "score" else None
+                return Wish(scope, effect, values, pressed) if pressed in (SCORE, SPOT, CUES) else None
             effect = chosen
+
+    def goes_on(self, text: str, goal: str) -> bool:
+        buttons = [self._button("go_on", "Go On"), self._button("forget", "Forget It")]
+        self._open([self._label(text), self._ui.HGroup({}, buttons)], (480, 140))
+        pressed = self._wait()
+        self.close()
+        if pressed == "close":
+            raise Stopped("Nothing was changed.")
+        return pressed == "go_on"
+
+    def cues(self, rows: Sequence[Row], scored: bool) -> Edits | None:
+        """Some rows at a time: a window has no room for the cues of an hour."""
+        told, first = {row.cue_id: (row.heard, row.words) for row in rows}, 0
+        while True:
+            shown = rows[first : first + _ROWS]
+            self._draw_cues(shown, told, (first, len(rows)), scored)
+            pressed, items = self._wait(), self._items()
+            for number, row in enumerate(shown):
+                told[row.cue_id] = (bool(items[f"heard_{number}"].Checked), str(items[f"words_{number}"].Text))
+            self.close()
+            if pressed in ("earlier", "later"):
+                first = max(0, min(first + (_ROWS if pressed == "later" else -_ROWS), len(rows) - 1) // _ROWS * _ROWS)
+            elif pressed.startswith("again_"):
+                return Edits(told, shown[int(pressed[len("again_") :])].cue_id)
+            else:
+                return Edits(told) if pressed == "perform" else None
 
     def show(self, text: str, fraction: float) -> None:
         if self._window is None:
-            label = self._ui.Label({"ID": "said", "Text": text, "WordWrap": True})
-            self._open([label, self._button("cancel", "Cancel")], (420, 120))
+            self._open([self._label(text), self._button("cancel", "Cancel")], (420, 120))
         self._items()["said"].Text = f"{text}  {fraction:.0%}"
         self.breathe()
 
@@ -68,8 +97,7 @@ class Dialog:
 
     def tell(self, text: str) -> None:
         self._journal.say(text)
-        label = self._ui.Label({"ID": "said", "Text": text, "WordWrap": True})
-        self._open([label, self._button("close", "Close")], (480, 160))
+        self._open([self._label(text), self._button("close", "Close")], (480, 160))
         self._wait()
         self.close()
 
@@ -94,13 +122,31 @@ class Dialog:
                 _write(items[_id(kinds[name])], kinds[name], value)
         items["note"].Text = patch.message
 
-    def _draw_question(self, panel: Panel, effect: str, scope: Scope) -> None:
+    def _draw_cues(
+        self, shown: Sequence[Row], told: Mapping[str, tuple[bool, str]], place: tuple[int, int], scored: bool
+    ) -> None:
+        rows = [self._label(f"Cues {place[0] + 1} to {place[0] + len(shown)} of {place[1]}")]
+        for number, row in enumerate(shown):
+            heard, words = told[row.cue_id]
+            text = f"{float(row.start_s):.1f} s  {row.stem}  {row.sound}"
+            box = {"ID": f"heard_{number}", "Text": text, "Checked": heard, "ToolTip": row.why, "Weight": 0.4}
+            line = self._ui.LineEdit({"ID": f"words_{number}", "Text": words, "ToolTip": row.why})
+            again = [self._button(f"again_{number}", "Again")] if scored else []
+            rows.append(self._ui.HGroup({"Weight": 0}, [self._ui.CheckBox(box), line, *again]))
+        turns = [self._button("earlier", "Earlier")] if place[0] else []
+        turns += [self._button("later", "Later")] if place[0] + len(shown) < place[1] else []
+        ends = [self._button("perform", "Perform"), self._button("cancel", "Cancel")]
+        self._open([*rows, self._ui.HGroup({}, [*turns, *ends])], (760, 120 + 34 * len(shown)))
+
+    def _draw_question(self, panel: Panel, effect: str, scope: Scope, scored: bool) -> None:
         fields = panel.fields(effect)
         rows = [self._row("Sound", self._ui.ComboBox({"ID": "effect"}))]
         rows.append(self._row("Send", self._ui.ComboBox({"ID": "scope"})))
         rows += [self._control(one) for one in fields]
         rows.append(self._ui.Label({"ID": "note", "Text": "", "WordWrap": True}))
-        rows.append(self._ui.HGroup({}, [self._button("score", "Score"), self._button("cancel", "Cancel")]))
+        buttons = [self._button(SCORE, "Score"), self._button(SPOT, "Spot First")]
+        buttons += [self._button(CUES, "Cues of the Last Result")] if scored else []
+        rows.append(self._ui.HGroup({}, [*buttons, self._button("cancel", "Cancel")]))
         self._open(rows, (460, 172 + 32 * len(fields)))
         items = self._items()
         _fill(items["effect"], [label for _, label in panel.effects], [id for id, _ in panel.effects].index(effect))
@@ -136,7 +182,11 @@ class Dialog:
     def _row(self, label: str, control: Any) -> Any:
         return self._ui.HGroup({"Weight": 0}, [self._ui.Label({"Text": label, "Weight": 0.4}), control])
 
+    def _label(self, text: str) -> Any:
+        return self._ui.Label({"ID": "said", "Text": text, "WordWrap": True})
+
     def _button(self, name: str, text: str) -> Any:
+        self._buttons.append(name)
         return self._ui.Button({"ID": name, "Text": text, "Weight": 0})
 
     def _open(self, rows: list[Any], size: tuple[int, int]) -> None:
@@ -145,9 +195,9 @@ class Dialog:
         self._window = self._dispatcher.AddWindow(about, [self._ui.VGroup({}, rows)])
         self._pressed = ""
         self._window.On[WINDOW].Close = self._press("close")
-        for name in ("score", "cancel", "close"):
-            if name in self._items():
-                self._window.On[name].Clicked = self._press(name)
+        for name in self._buttons:
+            self._window.On[name].Clicked = self._press(name)
+        self._buttons = []
         self._window.Show()
 
     def _press(self, name: str) -> Any:

@@ -51,12 +51,10 @@ def lay(edit: Edit, lanes: Sequence[Lane], delivery: Delivery) -> Receipt:
 
 def _laid(edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> Receipt:
     """What became of one lane; one that has no track does not keep the others away."""
-    told = {"result": delivery.id, "made": delivery.made, "timeline": edit.timeline.GetUniqueId()}
-    for path in {clip.path for clip in lane.clips if clip.path in items}:
-        bins.label(items[path], {**told, "lane": lane.name, "stem": lane.stem})
+    label(edit, lane, items, delivery)
     lost = sorted({_name(clip.path) for clip in lane.clips if clip.path not in items})
     refused = tuple(f"Resolve did not import {name}." for name in lost)
-    laying = _Laying(edit, lane, items, delivery)
+    laying = Laying(edit, lane, items, delivery)
     try:
         receipt = laying.lay()
     except HostError as error:
@@ -64,7 +62,14 @@ def _laid(edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) 
     return Receipt(receipt.placed, receipt.wanted, (*refused, *receipt.problems))
 
 
-class _Laying:
+def label(edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> None:
+    """Write whose the files of a lane are."""
+    told = {"result": delivery.id, "made": delivery.made, "timeline": edit.timeline.GetUniqueId()}
+    for path in {clip.path for clip in lane.clips if clip.path in items}:
+        bins.label(items[path], {**told, "lane": lane.name, "stem": lane.stem})
+
+
+class Laying:
     """One lane on its way onto one new track."""
 
     def __init__(self, edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> None:
@@ -78,6 +83,13 @@ class _Laying:
         if not self.spots:
             return Receipt(0, self.wanted)
         track = self._new_track()
+        receipt = self.onto(track)
+        if not receipt.placed:
+            self.edit.timeline.DeleteTrack("audio", track)
+        return receipt
+
+    def onto(self, track: int) -> Receipt:
+        """Place every clip on a track of ours."""
         with _room_for(self.edit, track):
             self._append(track, self.spots)
             for spot in self._missing(track):
@@ -85,8 +97,6 @@ class _Laying:
         missing = self._missing(track)
         problems = [f"{spot.clip.name} could not be placed at frame {spot.record}." for spot in missing]
         problems += self._dress(track)
-        if len(missing) == len(self.spots):
-            self.edit.timeline.DeleteTrack("audio", track)
         return Receipt(len(self.spots) - len(missing), self.wanted, tuple(problems))
 
     def _new_track(self) -> int:

@@ -12,6 +12,7 @@ from .bridge.stdio import Link
 
 GENERAL = "CONTEXT_GENERAL"
 NUMBER, WHOLE, FLAG, CHOICE, WORDS, TITLE = "number", "whole", "flag", "choice", "words", "title"
+SCORE, SPOT, CUES = "score", "spot", "cues"
 _KINDS = {
     "PARAM_TYPE_DOUBLE": NUMBER,
     "PARAM_TYPE_INTEGER": WHOLE,
@@ -74,6 +75,16 @@ class Wish:
     scope: Scope
     effect: str
     params: Mapping[str, Any] = field(default_factory=dict)
+    way: str = SCORE
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What the person made of a cue sheet: by a cue's id, whether it is heard and in which words. ``again`` is the id of
+    the one cue to perform again; empty performs the whole sheet."""
+
+    cues: Mapping[str, tuple[bool, str]]
+    again: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def _clear(edit: Edit, track: int, ours: set[Any], result: bins.Result) -> int:
     """Delete our clips from a track, and the track when nothing is left of it and its name is ours."""
     timeline = edit.timeline
     before = timeline.GetItemListInTrack("audio", track) or ()
-    items = [item for item in before if _media(item) in ours]
+    items = [item for item in before if bins.media_of(item) in ours]
     if not items:
         return 0
     timeline.DeleteClips(items, False)
@@ -47,15 +47,10 @@ def _refuse_locked(edit: Edit, ours: set[Any]) -> None:
     timeline = edit.timeline
     for track in range(1, _count(edit) + 1):
         items = timeline.GetItemListInTrack("audio", track) or ()
-        if timeline.GetIsTrackLocked("audio", track) and any(_media(item) in ours for item in items):
+        if timeline.GetIsTrackLocked("audio", track) and any(bins.media_of(item) in ours for item in items):
             name = timeline.GetTrackName("audio", track)
             raise HostError(f"{name} is locked. Unlock it, then remove the result.")
 
 
 def _count(edit: Edit) -> int:
     return int(edit.timeline.GetTrackCount("audio"))
-
-
-def _media(item: Any) -> Any:
-    media = item.GetMediaPoolItem()
-    return media.GetUniqueId() if media is not None else None

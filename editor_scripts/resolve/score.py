@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import bins, lay, remove
+from . import again, bins, lay, remove
 from .access import Edit, open_edit
-from .bridge.host import HostError, Json, Lane, Order, Receipt, Scope, run
+from .bridge import sheet as sheets
+from .bridge.host import HostError, Json, Lane, Receipt, Scope, greet
 from .bridge.stdio import Link
 from .gather import gather, has_range
-from .panel import GENERAL, Panel
+from .journal import Journal
+from .panel import CUES, GENERAL, Panel
 from .restore import as_it_was
+from .unfinished import Unfinished
 from .windows import Window
+from .work import Work
 
 NAME = "DaVinci Resolve"
 _PIPE_WAIT_S = 0.05
@@ -50,6 +54,11 @@ class ResolveHost:
         (self.folder / "result.json").write_text(json.dumps(told, indent=1), encoding="utf-8")
         return receipt
 
+    def replace(self, lanes: Sequence[Lane], cue_id: str, result: bins.Result) -> Receipt:
+        """Lay one cue of ``lanes`` in the place of what ``result`` has of it."""
+        with as_it_was(self.edit):
+            return again.replace(self.edit, lanes, cue_id, result)
+
     def remove_last(self) -> int:
         with as_it_was(self.edit):
             return remove.remove_last(self.edit)
@@ -73,46 +82,40 @@ class AttentiveLink:
                 return event
 
 
-@dataclass
-class _Progress:
-    """Shows events, and keeps the warnings for the end."""
-
-    window: Window
-    warnings: list[str]
-
-    def __call__(self, event: Json) -> None:
-        told = event["params"]
-        if event["method"] == "progress":
-            self.window.show(str(told.get("message") or told.get("stage", "")), float(told.get("fraction", 0.0)))
-        elif event["method"] == "warning":
-            self.warnings.append(str(told["text"]))
-
-
-def score(resolve: Any, python: str, window: Window) -> str:
-    """Ask what to do, do it, and say what came of it.
+def score(resolve: Any, python: str, window: Window, journal: Journal) -> str:
+    """Ask what to do, do it, and say what came of it. What was begun before and is not laid yet comes first.
 
     Raises:
         HostError: with a sentence for the person; the timeline is as it was then.
     """
     edit = open_edit(resolve)
-    folder = folder_for(edit)
-    host = ResolveHost(edit, folder)
+    host = ResolveHost(edit, folder_for(edit))
     window.show("Starting the engine", 0.0)
     engine = os.environ.get("IMMERSIVAUDIO_ENGINE", "auto")
     link = Link([python, "-m", "immersivaudio.bridge.stdio", "--engine", engine])
     try:
-        about = {"name": NAME, "version": host.version, "capabilities": list(host.capabilities)}
-        link.ask("handshake", {"host": about})
-        wish = window.ask(Panel(link, GENERAL), has_range(edit))
+        greet(host, link)
+        work = Work(host, AttentiveLink(link, window), window, Unfinished(journal.path.parent / "jobs", edit))
+        begun = work.unfinished.found()
+        if begun is not None and window.goes_on(begun.text, begun.goal):
+            return work.go_on(begun)
+        work.unfinished.forget()
+        last = last_result(edit)
+        wish = window.ask(Panel(link, GENERAL), has_range(edit), last is not None)
         if wish is None:
             return "Nothing was changed."
-        folder.mkdir(parents=True, exist_ok=True)
-        order = Order(str(folder), wish.scope, wish.effect, wish.params)
-        progress = _Progress(window, [])
-        receipt = run(host, AttentiveLink(link, window), order, progress)
+        return work.change_last(last) if wish.way == CUES and last is not None else work.begin(wish)
     finally:
         link.close()
-    return " ".join((f"{_capital(receipt)}.", *progress.warnings, f"The files lie in {folder}."))
+
+
+def last_result(edit: Edit) -> bins.Result | None:
+    """The newest result of a timeline, when what it was made from is still there."""
+    results = bins.results(edit)
+    with contextlib.suppress(HostError):
+        if results and sheets.kept(results[-1].folder)[1].get("cues"):
+            return results[-1]
+    return None
 
 
 def remove_last(resolve: Any) -> str:
@@ -146,8 +149,3 @@ def _media_folders(edit: Edit) -> Any:
 
 def _movies() -> Path:
     return Path.home() / ("Movies" if sys.platform == "darwin" else "Videos")
-
-
-def _capital(receipt: Receipt) -> str:
-    text = str(receipt).rstrip(".")
-    return text[:1].upper() + text[1:]
