@@ -19,6 +19,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.mixing import MixResult, Placement, StemFile
 from immersivaudio.engine.riding import Ride, without
 
@@ -73,10 +74,10 @@ class _Sheet:
         hundredths that a container's milliseconds lose do not make it cut."""
         return max(1, math.floor(self.edit.duration_s * self.edit.rate + Fraction(1, 50)))
 
-    def range(self, start: int, frames: int) -> otio.opentime.TimeRange:
+    def range(self, start: int, frames: Fraction | int) -> otio.opentime.TimeRange:
         rate = float(self.edit.rate)
         return otio.opentime.TimeRange(
-            otio.opentime.RationalTime(start, rate), otio.opentime.RationalTime(frames, rate)
+            otio.opentime.RationalTime(start, rate), otio.opentime.RationalTime(float(frames), rate)
         )
 
 
@@ -139,19 +140,20 @@ def _free_name(name: str, taken: set[str]) -> str:
     return next(free for free in names if free not in taken)
 
 
-def lead_frames(timeline: otio.schema.Timeline, edit: Edit) -> int:
-    """Frames of the stack before the record begins, where the stack itself is trimmed."""
+def lead_frames(timeline: otio.schema.Timeline, edit: Edit) -> Fraction:
+    """Frames of the stack before the record begins, where the stack itself is trimmed: whole ones, unless it is trimmed
+    between two."""
     trimmed = timeline.tracks.source_range
-    return 0 if trimmed is None else round(Fraction(trimmed.start_time.to_seconds()) * edit.rate)
+    return Fraction(0) if trimmed is None else seconds(trimmed.start_time) * edit.rate
 
 
-def _track(sheet: _Sheet, file: StemFile, lane: LaneFile, lead: int) -> otio.schema.Track:
+def _track(sheet: _Sheet, file: StemFile, lane: LaneFile, lead: Fraction) -> otio.schema.Track:
     stem = file.stem or Stem.DIALOGUE
     track = otio.schema.Track(name=f"Immersivaudio {stem.value.title()}", kind=otio.schema.TrackKind.Audio)
     track.metadata["Resolve_OTIO"] = {"Audio Type": "Stereo"}
     track.metadata[NAMESPACE] = {"stem": stem.value, "generated": True}
     places = {place.cue_id: place for place in file.placements}
-    reached = -lead
+    reached: Fraction | int = -lead
     for piece in _pieces(sheet, file.placements):
         if piece.start > reached:
             track.append(otio.schema.Gap(source_range=sheet.range(0, piece.start - reached)))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import MappingProxyType
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from immersivaudio.engine.exporters.own import printed
 from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, length_frames
 
 _FOLDER = "2"
@@ -31,8 +31,7 @@ def write(sheet: Sheet) -> str:
 
 def text(root: Element) -> str:
     """A document as UTF-8 text."""
-    ElementTree.indent(root, " ")
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(root, "unicode")}\n'
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{printed(root)}\n'
 
 
 def put(parent: Element, told: Mapping[str, object]) -> Element:

@@ -6,6 +6,7 @@ What is put in is ASCII with character references, so it fits every encoding tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from immersivaudio.engine.errors import EngineError
 from immersivaudio.engine.importers.markup import Extent, parsed
 
 _PREFIX = "immersivaudio"
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 @dataclass
@@ -86,7 +88,12 @@ class OwnDocument:
         self._added += [(place, place, _bytes(element)) for element in made]
 
 
-def _bytes(element: Element) -> bytes:
+def printed(element: Element) -> str:
+    """An element as text, without the control characters that XML cannot hold."""
     ElementTree.indent(element, " ")
     element.tail = None
-    return b"\n" + ElementTree.tostring(element, "us-ascii")
+    return _UNPRINTABLE.sub("", ElementTree.tostring(element, "unicode"))
+
+
+def _bytes(element: Element) -> bytes:
+    return b"\n" + printed(element).encode("ascii", "xmlcharrefreplace")

@@ -20,6 +20,7 @@ from immersivaudio.engine import riding
 from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.cue import Clip, Edit
 from immersivaudio.engine.errors import EngineError
+from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.importers.lanes import layered
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -233,8 +234,8 @@ def _lane(track: otio.schema.Track, edit: Edit, laid: otio.schema.Timeline) -> R
     return Row("audio", track.name, pieces, ours=True)
 
 
-def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lead: int) -> Piece:
-    start = round(track.range_of_child(clip).start_time.value) - lead
+def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lead: Fraction) -> Piece:
+    start = round(seconds(track.range_of_child(clip).start_time) * edit.rate - lead)
     frames = round(clip.source_range.duration.value)
     told: Mapping[str, Any] = next(
         (effect.metadata[NAMESPACE] for effect in clip.effects if effect.effect_name == GAIN), {}

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
 from urllib.parse import quote
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from immersivaudio.engine import timecode
 from immersivaudio.engine.audio import amplitude
-from immersivaudio.engine.exporters.own import OwnDocument
+from immersivaudio.engine.errors import RequestError
+from immersivaudio.engine.exporters.own import OwnDocument, printed
 from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, gentle, length_frames
 from immersivaudio.engine.importers.xmeml import main_sequence
 from immersivaudio.engine.timecode import drops
@@ -29,7 +29,15 @@ _EXPLODED = {"totalExplodedTrackCount": "2", "premiereTrackType": "Stereo"}
 
 
 def write(sheet: Sheet) -> str:
-    """``sheet`` as an xmeml document with one sequence."""
+    """``sheet`` as an xmeml document with one sequence.
+
+    Raises:
+        RequestError: its frame rate has no name there.
+    """
+    if sheet.rate.denominator not in (1, 1001):
+        raise RequestError(
+            f"Final Cut Pro 7 XML has no {float(sheet.rate):g} frames a second.", "Choose another editor with --for."
+        )
     root = Element("xmeml", version="4")
     root.append(_Writer(sheet).sequence())
     return text(root)
@@ -57,9 +65,7 @@ def append(own: OwnDocument, sheet: Sheet) -> str | None:
 
 def text(root: Element) -> str:
     """A document as UTF-8 text, with its document type."""
-    ElementTree.indent(root, " ")
-    body = ElementTree.tostring(root, "unicode")
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n{body}\n'
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE xmeml>\n{printed(root)}\n'
 
 
 def url_of(path: str) -> str:

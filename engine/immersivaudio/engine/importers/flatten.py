@@ -107,29 +107,31 @@ class Flattener:
         events: list[Event] = []
         at = _ZERO
         children = list(parent)
-        for index, child in enumerate(children):
-            if isinstance(child, otio.schema.Transition):
-                continue
-            duration = self._duration(child)
+        durations = [
+            _ZERO if isinstance(child, otio.schema.Transition) else self._duration(child) for child in children
+        ]
+        end = sum(durations, _ZERO)
+        for index, (child, duration) in enumerate(zip(children, durations, strict=True)):
             if not isinstance(child, otio.schema.Gap) and duration > 0:
-                place = self._placed(children, index, at, duration)
+                place = self._placed(children, index, Span(at, duration), end)
                 events += self._item(child, place, own, track or 0, depth)
             at += duration
         return events, at
 
-    def _placed(self, children: list[otio.core.Composable], index: int, at: Fraction, duration: Fraction) -> Place:
+    def _placed(self, children: list[otio.core.Composable], index: int, core: Span, end: Fraction) -> Place:
+        """How the item at ``index`` of a track sits: nothing plays before the track begins, nor after its ``end``."""
         before = children[index - 1] if index else None
         after = children[index + 1] if index + 1 < len(children) else None
-        place = Place(at, duration)
+        place = Place(core.start_s, core.duration_s)
         if isinstance(before, otio.schema.Transition):
             inward, outward = _offsets(before)
-            lead = self._handle(children[index], inward, head=True)
+            lead = min(core.start_s, self._handle(children[index], inward, head=True))
             other = self._handle(children[index - 2], outward, head=False) if index > 1 else _ZERO
             middle = (lead - other) / 2 if _shown(children, index - 2) else lead
             place = replace(place, lead_s=lead, core_lead_s=middle, fade_in_s=lead + outward)
         if isinstance(after, otio.schema.Transition):
             inward, outward = _offsets(after)
-            tail = self._handle(children[index], outward, head=False)
+            tail = min(end - core.end_s, self._handle(children[index], outward, head=False))
             other = self._handle(children[index + 2], inward, head=True) if index + 2 < len(children) else _ZERO
             middle = (tail - other) / 2 if _shown(children, index + 2) else tail
             place = replace(place, tail_s=tail, core_tail_s=middle, fade_out_s=inward + tail)
