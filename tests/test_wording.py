@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +14,10 @@ from pathlib import Path
 import pytest
 from test_spotting import edit_of, impacts, place, saw
 
-from immersivaudio.engine import prompts, sheets, spotting, wording
+from immersivaudio.engine import guarded_wording, prompts, sheets, spotting, wording
 from immersivaudio.engine.cue import Cue, CueSheet, Sighting, Stem
-from immersivaudio.engine.errors import CancelledError, UnavailableError
+from immersivaudio.engine.errors import CancelledError, EngineError, UnavailableError
+from immersivaudio.engine.guarding import Limits
 from immersivaudio.engine.keeping import touched
 from immersivaudio.engine.wording import Asked, Template, Words, checked, question, worded
 
@@ -188,14 +192,42 @@ def test_nonsense_leaves_the_template_and_is_alike_for_a_seed(named: Callable[..
     assert worded(plain, SEEN, model, never) == (plain, len(plain.cues))
 
 
+def test_behind_its_guard_a_model_says_the_same(named: Callable[..., wording.LanguageModel]) -> None:
+    model = named(asked=question(asked()), answer=ANSWER)
+    writer, lack = guarded_wording.of_operator()
+    assert lack == ""
+    assert writer.words(asked()) == model.words(asked())
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"), [(signal.SIGSEGV, "it crashed (SIGSEGV)"), (signal.SIGSTOP, "gave no answer for 8 s")]
+)
+def test_a_model_that_crashes_or_hangs_is_named_and_the_template_stays(
+    fault: signal.Signals, said: str, named: Callable[..., wording.LanguageModel]
+) -> None:
+    named()
+    model = guarded_wording.GuardedModel(Limits(patience_s=8.0))
+    os.kill(model.pid, fault)
+    plain = sheet()
+    assert worded(plain, SEEN, model, never) == (plain, len(plain.cues))
+    assert said in model.lost
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is watched on Linux only")
+def test_a_model_that_holds_too_much_is_named(named: Callable[..., wording.LanguageModel]) -> None:
+    named()
+    with pytest.raises(EngineError, match=r"held more than 0\.0 GiB of memory"):
+        guarded_wording.GuardedModel(Limits(memory_bytes=20 * 1024**2))
+
+
 def test_without_a_model_the_template_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMMERSIVAUDIO_LLM", raising=False)
     monkeypatch.setenv("IMMERSIVAUDIO_HOME", str(tmp_path))
-    writer, lack = wording.of_operator()
+    writer, lack = guarded_wording.of_operator()
     assert isinstance(writer, Template)
     assert lack == ""
     monkeypatch.setenv("IMMERSIVAUDIO_LLM", str(tmp_path / "gone"))
-    writer, lack = wording.of_operator()
+    writer, lack = guarded_wording.of_operator()
     assert isinstance(writer, Template)
     assert "gone" in lack
     with pytest.raises(UnavailableError):

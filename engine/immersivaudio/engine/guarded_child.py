@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""The process of a guarded watcher, seen from the engine: asked over pipes, watched, and ended when it hangs or holds
+"""The process of a guarded watcher or model, seen from the engine: asked over pipes, watched, and ended when it hangs or holds
 too much memory."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,11 +32,11 @@ class GoneError(Exception):
 
 
 class GuardedChild:
-    """One process. Two threads belong to it: one hears its answers, one sees how long and how large it is."""
+    """One process, ``python -m module arguments``. Two threads belong to it: one hears its answers, one sees how long and how large it is."""
 
-    def __init__(self, name: str, memory_bytes: int) -> None:
+    def __init__(self, module: str, arguments: Sequence[str], memory_bytes: int) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "immersivaudio.engine.watcher_process", name],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
         widen(self._process.stdin)
@@ -43,6 +44,10 @@ class GuardedChild:
         for work in (self._state.hear, self._state.watch):
             threading.Thread(target=work, daemon=True).start()
         self._end = weakref.finalize(self, _end, self._process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def unanswered(self) -> int:

@@ -28,7 +28,8 @@ _IN_PROCESS = ("motion", "place", "shots")
 # hears while the picture is watched. Worth it from so many seconds on.
 _BESIDE, _BESIDE_FROM_S = "hearing", 30
 _AHEAD = 6
-_LOADS_IN, _BEGINS_IN_S = 10, 60.0
+_MODULE = "immersivaudio.engine.watcher_process"
+LOADS_IN, _BEGINS_IN_S = 10, 60.0
 
 
 class LeftOutError(UnavailableError):
@@ -86,7 +87,7 @@ class _Foreign:
     @classmethod
     def met(cls, name: str) -> _Foreign:
         limits = Limits.here()
-        child = GuardedChild(name, limits.memory_bytes)
+        child = GuardedChild(_MODULE, (name,), limits.memory_bytes)
         try:
             reply = _loaded(child, limits.patience_s)
         except GoneError as error:
@@ -128,7 +129,7 @@ def _loaded(child: GuardedChild, patience_s: float) -> Reply:
         GoneError: it died. EngineError: it failed.
     """
     reply = _checked(child.ask({"do": "create"}, max(patience_s, _BEGINS_IN_S)))
-    return reply if reply["lack"] else _checked(child.ask({"do": "setup"}, _LOADS_IN * patience_s))
+    return reply if reply["lack"] else _checked(child.ask({"do": "setup"}, LOADS_IN * patience_s))
 
 
 def _checked(reply: Reply) -> Reply:
@@ -180,7 +181,7 @@ class Guard:
         if self._lost:
             raise LeftOutError(f"{self._lost} It is left out of the rest of the job.")
         if self._child is None:
-            child = GuardedChild(self.name, self._limits.memory_bytes)
+            child = GuardedChild(_MODULE, (self.name,), self._limits.memory_bytes)
             try:
                 _loaded(child, self._limits.patience_s)
             except GoneError as error:

@@ -16,6 +16,7 @@ from typing import Any
 from immersivaudio.engine import (
     alternatives,
     delivery,
+    guarded_wording,
     mixing,
     opening,
     original,
@@ -205,6 +206,8 @@ class _Job:
         sheet, failed = wording.worded(sheet, sightings, writer, self.cancelled)
         if failed:
             self.warn(f"The language model had no words that could be used for {failed} of {len(sheet.cues)} cues.")
+        if isinstance(writer, guarded_wording.GuardedModel) and writer.lost:
+            self.warn(f"The language model is gone: {writer.lost} The template words the cues.")
         return sheet
 
     def hear_example(self, given: CueSheet | None) -> casting.Tried | None:
@@ -305,7 +308,7 @@ def _watchers() -> watching.Watchers:
 
 @functools.cache
 def _wording() -> tuple[wording.Wording, str]:
-    return wording.of_operator()
+    return guarded_wording.of_operator()
 
 
 @functools.cache

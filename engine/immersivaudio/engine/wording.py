@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from immersivaudio.engine import moods
 from immersivaudio.engine.cue import Cue, CueSheet, Sighting, Stem
-from immersivaudio.engine.errors import CancelledError, EngineError
+from immersivaudio.engine.errors import CancelledError
 from immersivaudio.engine.models.checkpoints import Checkpoint, Loaded
 from immersivaudio.engine.prompts import AVOID, WRITTEN, template
 from immersivaudio.engine.sounds import BY_ID
 
 _LOG = logging.getLogger(__name__)
-_LLM = Checkpoint("llm", "wording cues", "AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel"))
+MODEL = Checkpoint("llm", "wording cues", "AutoModelForCausalLM", ("ForCausalLM", "LMHeadModel"))
 _MOST_TOKENS, _TEMPERATURE, _TOP_P = 120, 0.7, 0.9
 _LEAST, _MOST, _MOST_AVOIDED = 8, 200, 8
 _VOICES = re.compile(r"\b(speech|speak\w*|talk\w*|dialogue|narrat\w*|sing\w*|song|vocals?|lyrics)\b", re.IGNORECASE)
@@ -82,7 +82,7 @@ class LanguageModel:
         Raises:
             UnavailableError: it is named, but cannot be loaded.
         """
-        return cls(_LLM.load()) if _LLM.named else None
+        return cls(MODEL.load()) if MODEL.named else None
 
     def words(self, asked: Asked) -> Words:
         return checked(self.answer(question(asked), asked.cue.seed), asked.cue)
@@ -218,11 +218,3 @@ def _said(row: Sighting) -> str:
         return str(row.values.get("text", ""))
     kind = row.values.get("kind")
     return f"{row.label} {kind} ({row.confidence:.2f})" if isinstance(kind, str) and kind else ""
-
-
-def of_operator() -> tuple[Wording, str]:
-    """The operator's language model or the template, and a sentence where the model cannot be used."""
-    try:
-        return LanguageModel.named() or Template(), ""
-    except EngineError as error:
-        return Template(), f"The language model was left out: {error.message} The template words the cues."
