@@ -149,6 +149,24 @@ def test_what_a_document_cannot_hold_is_said(shared: Path) -> None:
     assert "Titles" in said
 
 
+@pytest.mark.parametrize("dialect", [name for name, endings in DIALECTS.items() if endings[0] != ".otio"])
+def test_a_fade_that_meets_nothing_is_said_and_a_dissolve_is_not(dialect: str) -> None:
+    rate = Fraction(25)
+
+    def clip(name: str) -> otio.schema.Clip:
+        media = otio.schema.ExternalReference("/f/a.mov", range_of(Fraction(0), Fraction(100), rate))
+        return otio.schema.Clip(name, media, range_of(Fraction(10), Fraction(4), rate))
+
+    def transition(after: int) -> otio.schema.Transition:
+        return otio.schema.Transition("", "SMPTE_Dissolve", time_at(10 / rate, rate), time_at(after / rate, rate))
+
+    track = otio.schema.Track("V1", kind="Video", children=[clip("one"), transition(10), clip("two"), transition(0)])
+    given, edit = conform.from_json(otio.schema.Timeline("x", tracks=[track]).to_json_string(), prober=nothing_here)
+    grumbles = Grumbles()
+    dialects_out.document(laid_on(given, edit), edit, given, dialect, grumbles)
+    assert "Fades from and to nothing are left out: “two”." in grumbles.sentences()
+
+
 def test_no_two_keyframes_of_premiere_lie_over_3_db_apart() -> None:
     keys = rows.gentle(((0, 0.0), (6, -12.0), (40, -12.0), (42, 0.0)))
     assert keys[0] == (0, 0.0)

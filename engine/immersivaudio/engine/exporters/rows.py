@@ -182,9 +182,21 @@ def _users(edit: Edit, clips: list[Clip], names: Sequence[str], shelf: _Shelf, g
     for number in range(max([clip.track for clip in clips], default=-1) + 1):
         name = names[number] if number < len(names) and names[number] else f"{kind.title()} {number + 1}"
         here = [clip for clip in clips if clip.track == number and not _is_nothing(clip, grumbles)]
+        for clip in here:
+            if _fades_alone(clip, here):
+                grumbles.add("Fades from and to nothing are left out: {clips}.", clip.name)
         own = [_piece(clip, edit, shelf, grumbles) for clip in here]
         for index, pieces in enumerate(_split(sorted(own, key=lambda piece: (piece.start, piece.end)))):
             yield Row(kind, name if not index else f"{name} ({index + 1})", tuple(pieces))
+
+
+def _fades_alone(clip: Clip, beside: Sequence[Clip]) -> bool:
+    """Whether ``clip`` fades where no other on its track overlaps it, so that it is no dissolve."""
+    start_s, end_s = clip.record.start_s, clip.record.end_s
+    others = [other.record for other in beside if other is not clip]
+    met_in = any(other.start_s < start_s < other.end_s for other in others)
+    met_out = any(other.start_s < end_s < other.end_s for other in others)
+    return (clip.fade_in_s > 0 and not met_in) or (clip.fade_out_s > 0 and not met_out)
 
 
 def _is_nothing(clip: Clip, grumbles: Grumbles) -> bool:
