@@ -25,6 +25,12 @@ def start(home: Path, *options: str, job: str = JOB) -> Engine:
     return spawn_engine(command(home, *options, job=job), log=home / "server.log", environment=environment())
 
 
+def start_weather(home: Path) -> Engine:
+    """Start an engine that has one effect more than ours: hosts must show it."""
+    script = str(Path(__file__).with_name("serving_weather.py"))
+    return spawn_engine([sys.executable, script, "--home", str(home), "--until-eof"])
+
+
 def environment() -> dict[str, str]:
     """This process's, with a way to the job function of these tests."""
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]

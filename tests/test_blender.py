@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import opentimelineio as otio
 import pytest
+import serving
 from conftest import CONTACTS_S, ball_picture
 
 from immersivaudio.bridge.host import exact_json
-from immersivaudio.bridge.process import spawn_engine
 from immersivaudio.cli import install_blender
 from immersivaudio.engine import conform, effects, media
 
@@ -481,14 +481,7 @@ def test_what_goes_wrong_first_is_said_in_a_sentence(run: Run, blender: str) -> 
 
 
 def test_an_effect_of_a_later_engine_is_drawn(run: Run, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        str(Path(__file__).with_name("serving_weather.py")),
-        "--home",
-        str(tmp_path / "engine"),
-        "--until-eof",
-    ]
-    with spawn_engine(command) as engine:
+    with serving.start_weather(tmp_path / "engine") as engine:
         found = run("described_by_engine", python=sys.executable, engine=engine.address)
     own = [effect.id for effect in effects.EFFECTS if effects.Use.GENERAL in effect.uses]
     assert found["effects"] == [*own, "weather"]

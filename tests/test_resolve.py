@@ -455,6 +455,52 @@ def test_a_job_that_is_gone_is_said_once(installed: Path, film: Path, tmp_path: 
     assert ours(app) == []
 
 
+def test_an_effect_of_a_later_engine_is_drawn(
+    installed: Path, film: Path, tmp_path: Path, jobs: Path, script: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that this script has never heard of: in the window every kind of param, and what the engine says to a change;
+    without a window its values in the settings."""
+    seen: dict[str, Any] = {}
+
+    def person(window: screen.Window) -> None:
+        items = window.GetItems()
+        if "score" not in items:
+            return window.press("close") if "close" in items else None
+        if "param_drops" not in items:
+            return window.choose("effect", "Weather")
+        if not seen:
+            seen.update({name[6:]: one for name, one in items.items() if name.startswith("param_")})
+            seen["values"] = (seen["force"].Value, seen["drops"].Value, seen["storm"].Checked, seen["words"].PlainText)
+            seen["before"] = seen["drops"].Enabled
+            seen["kind"].CurrentIndex = 1
+            return window.change("param_kind", "CurrentIndexChanged")
+        return window.press("cancel")
+
+    with serving.start_weather(tmp_path / "engine") as engine:
+        monkeypatch.setenv("IMMERSIVAUDIO_ENGINE", engine.address)
+        app = cut(film, (21, 0), True, "23.976")
+        app.fusion.ui = screen.UI()
+        said = run_entry(installed / "Immersivaudio.py", app, screen.Screen(person))
+        link = script("bridge.stdio").Link(
+            [sys.executable, "-m", "immersivaudio.bridge.stdio", "--engine", engine.address]
+        )
+        try:
+            panel = script("panel").Panel(link, "CONTEXT_GENERAL")
+            settings = tmp_path / "settings.json"
+            settings.write_text('{"effect": "weather", "params": {"kind": "hail"}}')
+            wish = script("windows").wish_from(settings, panel, False)
+        finally:
+            link.close()
+    assert said.endswith("Nothing was changed.")
+    assert seen["values"] == (0.25, 7, True, "")
+    assert (seen["force"].Minimum, seen["force"].Maximum, seen["force"].ToolTip) == (0.0, 1.0, "How hard it blows.")
+    assert seen["kind"].labels == ["Rain", "Hail"]
+    assert (seen["before"], seen["drops"].Enabled) == (True, False)
+    kinds = {name: seen[name].kind for name in ("force", "drops", "storm", "kind", "words")}
+    assert list(kinds.values()) == ["DoubleSpinBox", "SpinBox", "CheckBox", "ComboBox", "TextEdit"]
+    assert wish.params == {"force": 0.25, "drops": 7, "storm": True, "kind": "hail", "words": ""}
+
+
 def test_cancel_stops_the_job_and_leaves_the_timeline(installed: Path, film: Path, tmp_path: Path) -> None:
     mine = tmp_path / film.name
     mine.write_bytes(film.read_bytes())

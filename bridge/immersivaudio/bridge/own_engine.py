@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import string
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -28,7 +30,7 @@ class OwnEngine:
 
     def __init__(self, home: Path | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="immersivaudio-")
-        self.token = "" if sys.platform != "win32" else secrets.token_urlsafe(24)
+        self.token = secrets.token_urlsafe(24) if sys.platform == "win32" else ""
         home = home or _usual_home()
         place, self._claim = _claimed(home / "editors")
         try:
@@ -47,10 +49,24 @@ class OwnEngine:
         self._folder.cleanup()
 
     def _command(self, place: Path, cache: Path) -> list[str]:
-        address = "127.0.0.1:0" if sys.platform == "win32" else f"unix:{self._folder.name}/engine.sock"
+        address = address_in(self._folder.name, sys.platform)
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
-        command += ["--home", str(place), "--cache", str(cache), "--root", Path.cwd().anchor]
+        command += ["--home", str(place), "--cache", str(cache)]
+        command += [word for root in roots(sys.platform) for word in ("--root", root)]
         return [*command, "--token", self.token] if self.token else command
+
+
+def address_in(folder: str, platform: str) -> str:
+    """Where an engine of our own listens: at a socket in ``folder``, or where there are none at a free port of this
+    machine (which anybody here may try: it wants a token)."""
+    return "127.0.0.1:0" if platform == "win32" else f"unix:{folder}/engine.sock"
+
+
+def roots(platform: str, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
+    """Everything that there is: one root, or one of every drive. Media on shares travel by their bytes."""
+    if platform != "win32":
+        return ["/"]
+    return [f"{letter}:\\" for letter in string.ascii_uppercase if exists(f"{letter}:\\")]
 
 
 def _claimed(folder: Path) -> tuple[Path, IO[bytes]]:

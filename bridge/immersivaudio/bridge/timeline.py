@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import Any
@@ -41,19 +41,23 @@ def read(timeline_json: str) -> otio.schema.Timeline:
 
 def path_of(url: str) -> Path | None:
     """The file that a ``target_url`` names: a plain path, or a ``file:`` url, percent-encoded or not; else None."""
+    found = [Path(name) for name in names_of(url)]
+    return next((path for path in found if path.exists()), found[-1]) if found else None
+
+
+def names_of(url: str) -> tuple[str, ...]:
+    """The paths that a ``target_url`` may mean, as a system with drives and shares spells them too; the likeliest last.
+    ``file://server/share/x`` is ``//server/share/x``."""
     if _DRIVE.match(url):
-        return Path(url.lstrip("/"))
-    parts = urlsplit(url)
-    if parts.scheme == "file":
-        plain = url.partition(":")[2]
-        plain = plain[2:].partition("localhost")[2] if plain.startswith("//localhost/") else plain.removeprefix("//")
-        return next((path for path in _decoded(plain) if path.exists()), Path(unquote(plain)))
-    return Path(url) if not parts.scheme else None
-
-
-def _decoded(plain: str) -> Iterator[Path]:
-    for text in (plain, unquote(plain)):
-        yield Path(text.lstrip("/") if _DRIVE.match(text) else text)
+        return (url.lstrip("/"),)
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() != "file":
+        return () if urlsplit(url).scheme else (url,)
+    bare = rest.removeprefix("//")
+    plain = rest if rest.startswith("//") and not bare.startswith("/") and not _DRIVE.match(bare) else bare
+    if plain.lower().startswith("//localhost/"):
+        plain = plain[len("//localhost") :]
+    return tuple(text.lstrip("/") if _DRIVE.match(text) else text for text in (plain, unquote(plain)))
 
 
 def media(timeline: otio.schema.Timeline) -> dict[str, Path]:
