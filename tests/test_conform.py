@@ -15,7 +15,7 @@ import numpy as np
 import opentimelineio as otio
 import pytest
 
-from immersivaudio.engine import conform, media
+from immersivaudio.engine import conform, media, opening
 from immersivaudio.engine.cue import Clip, Edit, Span
 from immersivaudio.engine.errors import AccessError, MediaError, TimelineError
 from immersivaudio.engine.media import AudioStream, Probe, VideoStream
@@ -562,6 +562,13 @@ def test_a_missing_file_and_a_foreign_ending_are_refused(tmp_path: Path) -> None
         conform.read(tmp_path / "none.otio")
     with pytest.raises(TimelineError):
         conform.read(tmp_path / "film.mp4")
+
+
+def test_gaps_alone_are_told_from_sound_alone() -> None:
+    empty = conform.conform(timeline(track(gap(48))), "x", prober=probe)
+    heard = conform.conform(timeline(track(clip("a", 0, 24), kind="Audio")), "x", prober=probe)
+    assert "nothing but gaps" in opening.nothing_to_see(empty).message
+    assert "sound but no picture" in opening.nothing_to_see(heard).message
 
 
 def test_the_picture_never_overlaps() -> None:

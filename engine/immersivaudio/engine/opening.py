@@ -55,6 +55,11 @@ def _prober(request: ScoreRequest) -> Callable[[Path], media.Probe]:
 
 def nothing_to_see(edit: Edit) -> EngineError:
     """Why nothing of ``edit`` can be watched, and what to do about it."""
+    if not edit.clips:
+        return MediaError(
+            f"{edit.name} holds nothing but gaps.",
+            "Put a picture on the timeline, or write a cue sheet and use --cues.",
+        )
     wanted = [clip for clip in edit.clips if clip.kind == "video" and clip.enabled]
     if not wanted and not any(clip.kind == "video" for clip in edit.clips):
         return MediaError(

@@ -9,7 +9,7 @@ frames of the clip's media, like ``in``.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
@@ -57,9 +57,7 @@ def append(own: OwnDocument, sheet: Sheet) -> str | None:
     if audio is not None:
         own.into(audio, made, lambda child: child.tag == "track")
     else:
-        whole = Element("audio")
-        whole.extend(made)
-        own.into(media, [whole], lambda child: child.tag == "video")
+        own.into(media, [_sound(made)], lambda child: child.tag == "video")
     return own.text()
 
 
@@ -98,11 +96,7 @@ class _Writer:
         made.append(self._timecode(sheet.start_frame))
         media = SubElement(made, "media")
         media.append(self._video())
-        audio = SubElement(media, "audio")
-        put(audio, {"numOutputChannels": 2})
-        put(SubElement(SubElement(audio, "format"), "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
-        for row in sheet.of("audio"):
-            audio.extend(self.audio_tracks(row))
+        media.append(_sound([track for row in sheet.of("audio") for track in self.audio_tracks(row)]))
         return made
 
     def _video(self) -> Element:
@@ -214,6 +208,14 @@ def rate(exact: Fraction) -> Element:
     """A rate as xmeml says it: the whole number above it, and whether it is NTSC's 1000/1001 of that."""
     ntsc = exact.denominator == 1001
     return put(Element("rate"), {"timebase": round(exact), "ntsc": "TRUE" if ntsc else "FALSE"})
+
+
+def _sound(tracks: Iterable[Element]) -> Element:
+    """The sound of a sequence."""
+    made = put(Element("audio"), {"numOutputChannels": 2})
+    put(SubElement(SubElement(made, "format"), "samplecharacteristics"), {"depth": 24, "samplerate": 48000})
+    made.extend(tracks)
+    return made
 
 
 def _with_neighbours(pieces: Sequence[Piece]) -> Iterator[tuple[Piece | None, Piece, Piece | None]]:
