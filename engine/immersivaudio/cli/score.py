@@ -94,6 +94,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
               help="The sound that is there: auto replaces it when it is silent or bad.")  # fmt: skip
 @click.option("--takes", type=click.IntRange(1, 20), default=1, show_default=True,
               help="Different takes of each cue; the first is in the mix, all lie in a folder takes.")  # fmt: skip
+@click.option("--credentials", is_flag=True, help="Sign what was made (C2PA): it says that it was generated, and by what.")
 @click.option("--takes-of", multiple=True, metavar="CUE", help="Only of this cue; may be given again.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @_shared
@@ -105,7 +106,7 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     folder that ends in .files.
     """
     delivery = {
-        name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of")
+        name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of", "credentials")
     }
     form = Form(delivery["container"], rest.pop("dialect") or "")
     goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), form)
@@ -174,7 +175,7 @@ def _read_sheet(path: Path) -> Any:
     from immersivaudio.engine import sheets
 
     try:
-        return _beside(sheets.from_json(path.read_text("utf-8")), path.absolute().parent)
+        return _beside(sheets.from_json(path.read_text("utf-8-sig")), path.absolute().parent)
     except OSError as error:
         raise RequestError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
     except UnicodeDecodeError as error:
@@ -204,6 +205,7 @@ def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
     spec.delivery.dialect = goal.dialect
     spec.delivery.takes = delivery["takes"]
     spec.delivery.takes_of.extend(delivery["takes_of"])
+    spec.delivery.credentials = delivery["credentials"]
 
 
 @contextlib.contextmanager

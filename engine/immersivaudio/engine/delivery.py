@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import opentimelineio as otio
 
-from immersivaudio.engine import bwf, dialects_out, media, notes_out, otio_out, report, sheets
+from immersivaudio.engine import bwf, credentials, dialects_out, media, notes_out, otio_out, report, sheets
 from immersivaudio.engine import takes as take_files
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
@@ -94,7 +94,11 @@ def deliver(job: Delivery) -> tuple[Made, ...]:
         # ffmpeg works in a process of its own: the rest is written meanwhile.
         video = aside.submit(_video, job, job.source) if job.wants("video") and job.source is not None else None
         made = tuple(_files(job))
-        return made if video is None else (video.result(), *made)
+        made = made if video is None else (video.result(), *made)
+    if job.wish.credentials:
+        rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
+        credentials.sign(made, rows, job.warn)
+    return made
 
 
 def check(wish: DeliveryWish, source: Path | None, duration_s: Fraction, folder: Path) -> None:
@@ -102,7 +106,10 @@ def check(wish: DeliveryWish, source: Path | None, duration_s: Fraction, folder:
 
     Raises:
         RequestError: the container takes not this picture or not this codec. OutputError: the disk has no room.
+        UnavailableError: content credentials are wanted, and nothing here can sign them.
     """
+    if wish.credentials:
+        credentials.check()
     if "video" in wish.outputs and source is not None:
         media.check_fit(source, _video_ending(wish, source), wish.audio_codec, folder)
     if "audio" in wish.outputs and (ending := _sound_ending(wish)) != "wav":

@@ -108,6 +108,7 @@ def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> De
         dialect=delivery.dialect or plain.dialect,
         takes=delivery.takes or plain.takes,
         takes_of=tuple(delivery.takes_of),
+        credentials=delivery.credentials,
     )
 
 

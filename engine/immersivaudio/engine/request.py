@@ -46,6 +46,7 @@ class DeliveryWish:
     dialect: str = GENERIC
     takes: int = 1
     takes_of: tuple[str, ...] = ()
+    credentials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
