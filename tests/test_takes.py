@@ -316,6 +316,20 @@ def test_perform_a_sheet_mixes_again_and_its_takes_lead_back(own_sounds: Path, t
     assert (tmp_path / "stems/bounce.wav").is_file()
 
 
+def test_an_engine_uses_the_libraries_of_its_own_home(own_sounds: Path, home: Path, tmp_path: Path) -> None:
+    elsewhere = os.environ | {"IMMERSIVAUDIO_HOME": str(tmp_path / "elsewhere")}
+    command = [sys.executable, "-m", "immersivaudio", "serve", "--address", "127.0.0.1:0", "--home", str(home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=elsewhere) as engine:
+        assert engine.stdout is not None
+        try:
+            address = json.loads(engine.stdout.readline())["address"]
+            with Client(address) as client:
+                installed = {model.model_id: model.installed for model in client.models()}
+        finally:
+            engine.terminate()
+    assert installed["library"]
+
+
 def test_library_commands_from_adding_to_removing(home: Path, tmp_path: Path) -> None:
     folder = tmp_path / "my sounds"
     wav(folder / "WATRWave_Surf On Shingle_FR_COAST.wav", noise(9, 1))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ import click
 @click.option("--address", default="127.0.0.1:50505", show_default=True, help="Where to listen, or unix:/PATH.")
 @click.option("--root", "roots", multiple=True, type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="A folder whose media may be named by path; may be given again. Without it media must be uploaded.")  # fmt: skip
-@click.option("--home", type=click.Path(path_type=Path), help="Where jobs and caches are kept.")
+@click.option(
+    "--home", type=click.Path(path_type=Path), help="Where jobs, caches, sound libraries and weights are kept."
+)
 @click.option("--token", default="", envvar="IMMERSIVAUDIO_TOKEN", help="Ask clients for this token.")
 @click.option("--tls-cert", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Certificate (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Key (PEM).")
@@ -34,6 +37,9 @@ def serve(home: Path | None, **options: Any) -> None:
     from immersivaudio.engine.housekeeping import Limits
 
     cache, blobs = (round(options.pop(name) * GIB) for name in ("cache_gb", "blobs_gb"))
+    if home is not None:
+        # The workers' sound libraries and weights are looked for in the same home.
+        os.environ["IMMERSIVAUDIO_HOME"] = str(home.absolute())
     limits = Limits(cache, blobs, options.pop("keep_jobs"), options.pop("keep_days"))
     server.serve(server.ServeConfig(home=home or usual_home(), limits=limits, **options))
 

@@ -226,7 +226,7 @@ def _nobody(cue: Cue, performers: Performers, rights: str) -> UnavailableError:
         )
     return UnavailableError(
         f"No performer that may perform {cue.sound!r} (cue {cue.id}) is installed.",
-        "Mute the cue, or allow non-commercial models with --rights any." if rights != "any" else "Mute the cue.",
+        "Mute the cue, or allow any licence (rights: any)." if rights != "any" else "Mute the cue.",
     )
 
 

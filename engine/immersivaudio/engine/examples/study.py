@@ -94,7 +94,7 @@ def forbidden(example: Example) -> UnavailableError:
     """What to say of an example whose licence allows no commercial use, where that is wanted."""
     return UnavailableError(
         f"The example {example.name} may not be used commercially ({example.licence}).",
-        "Name another one, or allow non-commercial use with --rights any.",
+        "Name another one, or allow any licence (rights: any).",
     )
 
 
