@@ -353,6 +353,33 @@ def test_mlt_warped_and_reversed_producers(read: Read) -> None:
     assert [(clip.speed, frames(clip.source, rate)) for clip in edit.clips] == [(2, (20, 20)), (-1, (990, 10))]
 
 
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        ("timewarp", '<property name="warp_speed">0,5</property><property name="resource">0,5:/f/a.mov</property>'),
+        ("timewarp", '<property name="resource">0,5:/f/a.mov</property>'),
+        ("framebuffer", '<property name="resource">/f/a.mov?0,5</property>'),
+    ],
+)
+def test_mlt_speeds_with_decimal_commas(read: Read, service: str, told: str) -> None:
+    producer = f'<producer id="p"><property name="mlt_service">{service}</property>{told}</producer>'
+    playlist = '<playlist id="l"><entry producer="p" in="10" out="59"/></playlist>'
+    edit = read("x.mlt", f'<mlt LC_NUMERIC="de_DE.UTF-8">{producer}{playlist}</mlt>')
+    assert {(clip.url, clip.speed, clip.source.duration_s) for clip in edit.clips} == {
+        ("/f/a.mov", Fraction(1, 2), Fraction(1))
+    }
+
+
+def test_mlt_an_unreadable_speed_is_said(read: Read) -> None:
+    producer = '<producer id="p"><property name="mlt_service">timewarp</property><property name="resource">/f/a.mov'
+    edit = read(
+        "x.mlt",
+        f'<mlt>{producer}</property><property name="warp_speed">fast</property></producer>'
+        '<playlist id="l"><entry producer="p" in="0" out="9"/></playlist></mlt>',
+    )
+    assert any("“fast” is no number" in warning for warning in edit.warnings)
+
+
 def test_mlt_shotcut_mix_is_a_dissolve(read: Read) -> None:
     mix = (
         '<tractor id="x" in="0" out="9"><property name="shotcut:transition">lumaMix</property>'

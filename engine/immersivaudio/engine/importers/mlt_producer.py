@@ -27,8 +27,8 @@ _DRAWN = {
     "frei0r",
 }
 _STILL = {"qimage", "pixbuf"}
-_WARPED = re.compile(r"(-?\d+(?:\.\d+)?):(.*)", re.DOTALL)
-_SLOWED = re.compile(r"(.*)\?(-?\d+(?:\.\d+)?)(?:&.*)?", re.DOTALL)
+_WARPED = re.compile(r"(-?\d+(?:[.,]\d+)?):(.*)", re.DOTALL)
+_SLOWED = re.compile(r"(.*)\?(-?\d+(?:[.,]\d+)?)(?:&.*)?", re.DOTALL)
 
 
 def properties(service: Element) -> dict[str, str]:
@@ -78,7 +78,8 @@ def _located(resource: str, folder: Path, base: str) -> str:
 
 
 def speed_of(told: Mapping[str, str], name: str, grumbles: Grumbles) -> Fraction:
-    """The producer's constant speed; time remapping has none."""
+    """The producer's constant speed; time remapping has none. Kdenlive before 20.08 wrote decimals as its user's language
+    has them, with a comma in many."""
     if "remapped" in told:
         grumbles.add("Time remapping cannot be followed; plays as shot: {clips}.", name)
         return Fraction(1)
@@ -89,7 +90,8 @@ def speed_of(told: Mapping[str, str], name: str, grumbles: Grumbles) -> Fraction
     if not stated and service == "framebuffer" and (match := _SLOWED.fullmatch(resource)):
         stated = match[2]
     try:
-        speed = Fraction(stated).limit_denominator(SPEED_GRAIN) if stated else Fraction(1)
+        speed = Fraction(stated.replace(",", ".")).limit_denominator(SPEED_GRAIN) if stated else Fraction(1)
         return speed or Fraction(1)
     except ValueError:
+        grumbles.add(f"The speed “{stated}” is no number; plays as shot: {{clips}}.", name)
         return Fraction(1)
