@@ -380,3 +380,32 @@ def test_what_broke_in_an_engine_of_the_call_can_still_be_read(tmp_path: Path, m
         log.write_text("ERROR a job broke\nTraceback (most recent call last):\nValueError: odd\n")
     assert "ValueError: odd" in (tmp_path / "log" / "worker.log").read_text()
     assert not list((tmp_path / "calls").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("perform", "wind", "-p", "intensity=nan", "-o", "x.wav"), 2, "is no knob of wind"),
+        (("perform", "wind", "-p", "intensity=99", "-o", "x.wav"), 2, "intensity from 0 to 1"),
+        (("perform", "wind", "-o", "x.mp3"), 2, "is no name for a WAV"),
+        (("mix", "sheet.json", "takes", "-o", "x"), 2, "is no folder of takes"),
+        (("mix", "sheet.json", "none", "-o", "x"), 2, "holds no take of a cue"),
+        (("mix", "film.mp4", "takes", "-o", "x"), 2, "is no cue sheet"),
+        (("deliver", "film.mp4", "film.mp4", "-o", "x.mp4"), 3, "has no sound"),
+        (("deliver", "film.mp4", "film.mp4", "-o", "away/x.mp4"), 4, "away does not exist"),
+    ],
+)
+def test_a_module_alone_says_what_it_cannot_use(
+    words: tuple[str, ...], code: int, said: str, ball: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "film.mp4").write_bytes(ball.read_bytes())
+    # Notepad begins a text with a byte order mark.
+    cue = {"sound": "room", "start_s": 0, "duration_s": 1}
+    (tmp_path / "sheet.json").write_text(json.dumps({"duration_s": 5, "cues": [cue]}), "utf-8-sig")
+    for name, rows in (("takes", '[{"cue_id": "x"}]'), ("none", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "takes.json").write_text(rows)
+    before = set(tmp_path.rglob("*"))
+    done = call(*words, cwd=tmp_path)
+    assert (done.returncode, set(tmp_path.rglob("*"))) == (code, before)
+    assert said in done.stderr

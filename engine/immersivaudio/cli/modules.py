@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from immersivaudio.cli.outputs import free, spare, write_text
+from immersivaudio.engine.errors import MediaError, OutputError, RequestError
 
 
 def _never() -> bool:
@@ -91,19 +92,15 @@ def mix(
 ) -> None:
     """Mix the TAKES of a SHEET (a folder that `perform` made) to stems and a bounce, float32 WAV at 48 kHz."""
     from immersivaudio.engine import mixing
-    from immersivaudio.engine.cue import Licence, Take
 
     free(out, overwrite)
-    out.mkdir(parents=True, exist_ok=True)
     wanted = _sheet(sheet)
-    rows = json.loads((takes / "takes.json").read_text())
-    held = {
-        row["cue_id"]: Take(
-            **{**row, "licence": Licence(**row["licence"]), "path": str(takes / Path(row["path"]).name), "notes": ()}
+    held = _takes(takes)
+    if not held.keys() & {cue.id for cue in wanted.sounding()}:
+        raise RequestError(
+            f"{takes} holds no take of a cue of {sheet}.", f"Make them with `perform {sheet} -o {takes}`."
         )
-        for row in rows
-        if row.pop("number") == 1
-    }
+    out.mkdir(parents=True, exist_ok=True)
     laid = _laid(original, wanted.duration_s, out) if original is not None else None
     options = mixing.MixOptions(loudness, balance, laid is not None)
     result = mixing.mix(wanted, held, laid, options, mixing.Booth(out))
@@ -116,6 +113,28 @@ def mix(
         click.echo(f"{stem.path}  {level}")
     for warning in result.warnings:
         click.echo(f"note: {warning}", err=True)
+
+
+def _takes(folder: Path) -> dict[str, Any]:
+    """The first take of every cue, as ``perform`` lists them."""
+    from immersivaudio.engine.cue import Licence, Take
+
+    try:
+        rows = json.loads((folder / "takes.json").read_text("utf-8"))
+        return {
+            row["cue_id"]: Take(
+                **{
+                    **row,
+                    "licence": Licence(**row["licence"]),
+                    "path": str(folder / Path(row["path"]).name),
+                    "notes": (),
+                }
+            )
+            for row in rows
+            if row.pop("number") == 1
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RequestError(f"{folder} is no folder of takes.", "Make one with `immersivaudio perform`.") from error
 
 
 def _laid(path: Path, duration_s: Fraction, folder: Path) -> Path:
@@ -139,6 +158,10 @@ def deliver(picture: Path, sound: Path, out: Path, codec: str, overwrite: bool) 
     spare(picture, out)
     spare(sound, out)
     free(out, overwrite)
+    if not out.absolute().parent.is_dir():
+        raise OutputError(f"The folder {out.absolute().parent} does not exist.", "Create it, or choose another --out.")
+    if not media.probe(sound).audio:
+        raise MediaError(f"{sound.name} has no sound.", "Give a finished mix.")
     media.mux(picture, sound, out, audio_codec=codec)
     click.echo(str(out))
 

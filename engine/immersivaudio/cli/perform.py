@@ -98,6 +98,8 @@ def _sound(name: str, wish: _Wish) -> None:
         _to_folder((cue,), setting, wish)
         click.echo(str(wish.out))
         return
+    if wish.out.suffix.lower() != ".wav":
+        raise RequestError(f"{wish.out.name} is no name for a WAV.", "Choose an --out that ends in .wav.")
     ((take, *_),) = _performed((cue,), wish)[0].values()
     takes.write(Path(take.path), takes.recipe(cue, take, setting), wish.out)
 
@@ -153,20 +155,18 @@ def _cue(name: str, wish: _Wish) -> Any:
     knobs: dict[str, float | str] = {}
     for text in wish.params:
         key, _, value = text.partition("=")
-        if key not in BY_ID[name].knobs or not _is_number(value):
-            raise RequestError(
-                f"{text!r} is no knob of {name}.",
-                f"Its knobs: {', '.join(BY_ID[name].knobs)}; e.g. -p {next(iter(BY_ID[name].knobs))}=0.5.",
-            )
+        knob = BY_ID[name].knobs.get(key)
+        if knob is None or not _is_within(value, knob.low, knob.high):
+            ranges = (f"{known} from {one.low:g} to {one.high:g}" for known, one in BY_ID[name].knobs.items())
+            raise RequestError(f"{text!r} is no knob of {name}.", f"Its knobs: {', '.join(ranges) or 'none'}.")
         knobs[key] = float(value)
     sync = (tidy(Fraction(1, 20)),) if BY_ID[name].motion is Motion.STRUCK else ()
     span = Span(Fraction(0), tidy(wish.seconds))
     return Cue("one", BY_ID[name].stem, span, name, sync_s=sync, params=knobs, seed=wish.seed)
 
 
-def _is_number(text: str) -> bool:
+def _is_within(text: str, low: float, high: float) -> bool:
     try:
-        float(text)
+        return low <= float(text) <= high
     except ValueError:
         return False
-    return True
