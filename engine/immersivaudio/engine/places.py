@@ -185,6 +185,11 @@ WISHED_SOUNDS: Mapping[str, tuple[str, ...]] = {
     "drips": ("dripping", "drips"),
     "clock": ("clock", "ticking"),
     "rumble": ("rumble", "earthquake"),
+    "waterfall": ("waterfall", "waterfalls"),
+    "bees": ("bees", "beehive", "flies", "wasps", "apiary"),
+    "sizzle": ("frying", "sizzling", "frying pan", "barbecue"),
+    "boil": ("boiling", "simmering", "kettle"),
+    "paper": ("paper", "newspaper", "envelope"),
     "pour": ("pour", "pours", "pouring", "poured"),
     "cabin": ("car interior", "inside a car", "driving", "dashcam"),
 }

@@ -74,6 +74,7 @@ _INTENSITY = Knob(0.0, 1.0, 0.5, "how much of it there is")
 _SPEED = Knob(0.0, 1.0, 0.5, "how fast it goes")
 _STRIKER = Knob(0.0, 1.0, 0.6, "what strikes it: 0 a fist or rubber, 0.5 wood or bone, 1 steel")
 _TYPED = Knob(1.0, 12.0, 6.0, "keys a second when no sync points are given")
+_PULSE = Knob(0.6, 3.0, 1.15, "beats a second when no sync points are given")
 _SHOE = Knob(0.0, 1.0, 0.6, "0 bare feet or socks, 0.4 trainers, 1 hard heels")
 _HARDNESS = Knob(0.0, 1.0, 0.5, "0 soft or wooden, 1 hard or metal")
 _PACE = Knob(0.5, 4.0, 1.8, "steps a second when no sync points are given")
@@ -110,6 +111,7 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("sea.harbour", "harbour, water lapping at walls", "WATRLap", _A, _S, -6.0, _BED),
     Sound("sea.boat", "on a boat under way", "BOATInt", _A, _S, -5.0, _MACHINE),
     Sound("stream", "stream or brook", "WATRFlow", _A, _S, -4.0, _BED),
+    Sound("waterfall", "waterfall", "WATRFall", _A, _S, -4.0, _BED),
     Sound("underwater", "under water", "WATRUndwtr", _A, _S, -4.0, _BED),
     Sound("fire", "fire", "FIREBurn", _A, _S, -4.0, _BED),
     Sound("forest", "forest or park by day", "AMBForst", _A, _S, -8.0, _BED),
@@ -117,6 +119,7 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("city", "city at a distance", "AMBUrbn", _A, _S, -7.0, _BED),
     Sound("traffic", "traffic close by", "AMBTraf", _A, _S, -5.0, _BED),
     Sound("crowd", "crowd without words", "CRWDWalla", _A, _S, -6.0, _BED),
+    Sound("bees", "bees or flies on the wing", "ANMLInsc", _A, _S, -10.0, _BED),
     Sound("room", "room tone", "AMBRoom", _A, _S, -16.0, _BED | {"size": _SIZE}),
     Sound("ventilation", "ventilation or clean room", "MACHHvac", _A, _S, -12.0, _BED),
     Sound("cabin", "inside a moving vehicle", "VEHInt", _A, _S, -6.0, _MACHINE),
@@ -124,6 +127,9 @@ VOCABULARY: tuple[Sound, ...] = (
     Sound("rumble", "low rumble", "DSGNRmbl", _E, _S, -8.0, _BED),
     Sound("pour", "liquid poured into a vessel", "WATRPour", _F, _S, -6.0, _BED, "room"),
     Sound("cloth", "clothing rustle", "CLOTHMvmt", _F, _S, -16.0, _BED, "open"),
+    Sound("sizzle", "something that fries", "FOODCook", _F, _S, -8.0, _BED, "open"),
+    Sound("boil", "water that boils", "WATRBubl", _F, _S, -10.0, _BED, "open"),
+    Sound("paper", "paper handled or crumpled", "PAPRHndl", _F, _S, -14.0, _BED, "open"),
     Sound("scrape", "something dragged or scraped", "OBJMisc", _F, _S, -6.0, _DRAGGED, "open"),
     Sound("roll", "something that rolls", "OBJMisc", _F, _S, -6.0, _DRAGGED | {"size": _SIZE}, "open"),
     Sound("clock", "clock that ticks", "CLOCKTick", _F, _S, -16.0, _MACHINE, "open"),
@@ -182,6 +188,20 @@ VOCABULARY: tuple[Sound, ...] = (
         "open",
     ),
     Sound("splash", "something that falls into water", "WATRSplsh", _F, _K, -2.0, _EVENT, "open"),
+    Sound("glass.break", "glass that breaks", "GLASBrk", _F, _K, 0.0, _EVENT, "open"),
+    Sound("explosion", "explosion", "EXPLMisc", _E, _K, 2.0, _EVENT, "open"),
+    Sound("gunshot", "shot of a gun", "GUNMisc", _E, _K, 2.0, _EVENT, "open"),
+    Sound("camera", "shutter of a camera", "MECHClik", _F, _K, -8.0, _EVENT, "open"),
+    Sound("beep", "beep of a device", "BEEP", _F, _K, -14.0, _EVENT),
+    Sound(
+        "heartbeat",
+        "heart that beats",
+        "HMNHart",
+        _E,
+        _K,
+        -4.0,
+        {"strength": _STRENGTH, "distance": _DISTANCE, "pace": _PULSE},
+    ),
     Sound("music", "instrumental music", "MUSCMisc", _M_STEM, _S, -8.0, _SCORE),
 )
 

@@ -9,11 +9,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 from immersivaudio.engine.synthesis import (
+    breaking,
     fleet,
     flight,
     footsteps,
     friction,
+    handling,
     impacts,
+    insects,
+    kitchen,
     machines,
     movement,
     nature,
@@ -54,6 +58,7 @@ TEXTURES: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
         "sea.harbour": shore.Harbour,
         "sea.boat": shore.Boat,
         "stream": water.Stream,
+        "waterfall": water.Waterfall,
         "underwater": water.Underwater,
         "pour": water.Pour,
         "fire": Fire,
@@ -62,6 +67,7 @@ TEXTURES: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
         "city": places.City,
         "traffic": places.Traffic,
         "crowd": Crowd,
+        "bees": insects.Bees,
         "room": places.Room,
         "ventilation": places.Ventilation,
         "rumble": places.Rumble,
@@ -76,6 +82,9 @@ TEXTURES: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
         "rocket": flight.Rocket,
         "train": rails.Ride,
         "cloth": movement.Cloth,
+        "sizzle": kitchen.Sizzle,
+        "boil": kitchen.Boil,
+        "paper": handling.Paper,
         "scrape": friction.Scrape,
         "roll": friction.Roll,
     }
@@ -92,6 +101,12 @@ STRIKERS: Mapping[str, Callable[[Ask], Striker]] = MappingProxyType(
         "keys": props.Keys,
         "typing": props.Typing,
         "splash": props.Splash,
+        "glass.break": breaking.GlassBreak,
+        "explosion": breaking.Explosion,
+        "gunshot": breaking.Gunshot,
+        "camera": handling.Camera,
+        "beep": handling.Beep,
+        "heartbeat": handling.Heart,
         "thunder.clap": storm.Clap,
     }
 )

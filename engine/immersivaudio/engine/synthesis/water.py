@@ -137,6 +137,27 @@ class Stream:
         return out
 
 
+class Waterfall:
+    """A waterfall: water that breaks up and strikes water: no pulse and no pause, a low thunder below, spray above, clouds
+    of bubbles that are more the nearer one stands. ``intensity`` from a cascade to a great fall."""
+
+    settle_s = 12.0
+
+    def __init__(self, ask: Ask) -> None:
+        rng, force = ask.rng("waterfall"), ask["intensity"]
+        self._noise, self._spray = Noise(rng, 0.95), Shower(rng, 1_500.0, 9_000.0)
+        self._fall = unit(band(250.0, 9_000.0, 1) * slope(-1.6, 900.0)) * 0.6
+        self._deep = unit(band(35.0, 220.0, 1)) * lerp(0.1, 0.8, force)
+        self._churn, self._flicker = Wander(rng, (0.3, 1.5, 6.0)), Wander(rng, (0.03, 0.1))
+        self._bubbles, self._near = Cloud(rng, bubbles(0.0012, 0.007, 0.05), 96, 0.8), 1 - 0.8 * ask["distance"]
+
+    def frame(self) -> Array:
+        churn, flicker = np.exp(0.1 * self._churn.frame()), np.exp(0.07 * self._flicker.frame())
+        out = self._noise.frame((churn * flicker)[:, None] * self._fall + churn[:, None] * self._deep)
+        out += 0.12 * self._near * self._spray.frame(1_500.0 * flicker)
+        return out + 0.6 * self._near * self._bubbles.frame(260.0 * churn * flicker, 0.5)
+
+
 def _deep_bubble(rng: Rng) -> Array:
     radius = glide(0.0016, 0.008, rng.random())
     return np.asarray(in_room(bubble(rng, radius, 0.3), 0.2, 0.3)[0])
