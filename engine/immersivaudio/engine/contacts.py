@@ -27,7 +27,7 @@ _REFRACTORY_S = Fraction(12, 100)
 _HEARD_BONUS, _LACKING_SHARE, _QUIET_THERE_SHARE, _WATER_SHARE = 0.25, 0.3, 0.33, 0.6
 _CUT_NEAR_S, _AT_CUT_SHARE = Fraction(15, 100), 0.4
 _PASSING, _PASSING_SHARE = 0.5, 0.5
-_HANDS_APART, _HANDS_TURNS, _GESTURE_SHARE = (0.1, 0.5), 2, 0.3
+_HANDS_APART, _BESIDE, _HANDS_TURNS, _GESTURE_SHARE = (0.1, 0.5), 0.05, 2, 0.3
 _RHYTHM_FROM, _RHYTHM_TO, _RHYTHM_S = 0.2, 0.42, (0.25, 1.5)
 _STEP_S = (0.28, 0.85)
 _STEPS_AT_LEAST = 4
@@ -139,17 +139,17 @@ def _without_gestures(hits: Sequence[_Hit]) -> list[_Hit]:
 
 
 def _like_hands(hits: Sequence[_Hit]) -> bool:
+    """Whether contacts lie on two sides of a gap, and one side follows the other and the other the one."""
     indoors = hits[0].scene.setting.indoor or hits[0].scene.setting is AIR
-    sides: dict[str, list[float]] = defaultdict(list)
-    for hit in hits:
-        if hit.sighting.box is not None:
-            sides[str(hit.sighting.values.get("track", ""))].append(_middle(hit.sighting.box))
-    pair = sorted(sides.values(), key=len)[-2:]
-    if not indoors or any(hit.onset for hit in hits) or len(pair) < 2 or len(pair[1]) < 2:
+    order = [_middle(hit.sighting.box) for hit in hits if hit.sighting.box is not None]
+    if not indoors or any(hit.onset for hit in hits) or len(order) < _HANDS_TURNS + 1:
         return False
-    apart = abs(statistics.median(pair[0]) - statistics.median(pair[1]))
-    order = [hit.sighting.values.get("track", "") for hit in hits]
-    turns = sum(before != after for before, after in itertools.pairwise(order))
+    gap, between = max((after - before, (before + after) / 2) for before, after in itertools.pairwise(sorted(order)))
+    if gap < _BESIDE:
+        return False
+    sides = [[x for x in order if (x > between) == right] for right in (False, True)]
+    apart = statistics.median(sides[1]) - statistics.median(sides[0])
+    turns = sum((before > between) != (after > between) for before, after in itertools.pairwise(order))
     return _HANDS_APART[0] <= apart <= _HANDS_APART[1] and turns >= _HANDS_TURNS
 
 
