@@ -10,6 +10,7 @@ from pathlib import Path
 BENCHES = {
     "sync": "foley onsets against what is seen and heard",
     "expect": "what the cue sheets name against what the clips should sound like",
+    "weather": "what is spotted on drawn weather",
     "whole": "the whole job, analysis, one changed cue, memory, start-up",
     "perform": "performing against real time",
     "balance": "blows that are heard in the whole mix",

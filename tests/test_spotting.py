@@ -458,3 +458,11 @@ def test_hands_of_which_one_stops_but_once_strike_nothing() -> None:
     ]
     seen = [place("interior", 0, 3), saw("movement", 0, 3, level=0.3, area=0.03), *hands]
     assert sounds(spot(edit_of(3), seen).cues) == {"room", "cloth"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sound"), [("interior", "rain.roof"), ("vegetation", "rain.leaves"), ("city", "rain")]
+)
+def test_rain_is_heard_on_what_it_falls_on(kind: str, sound: str) -> None:
+    rain = [cue.sound for cue in spot(edit_of(8), [place(kind, 0, 8), place("rain", 0, 8)]).cues if "rain" in cue.sound]
+    assert rain == [sound]

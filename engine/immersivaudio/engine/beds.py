@@ -12,7 +12,7 @@ from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Look, Scene, View, is_black, leans_outdoors
-from immersivaudio.engine.places import AIR, OPEN, OVERLAYS, WISHED_SOUNDS, Layer, named
+from immersivaudio.engine.places import AIR, FALLS_ON, OPEN, OVERLAYS, WISHED_SOUNDS, Layer, named
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.things import HEARD_SOUNDS
 
@@ -136,11 +136,20 @@ def _fits(layer: Layer, scene: Scene) -> bool:
     return (not layer.needs or layer.needs in present) and not present & set(layer.unless)
 
 
+def _fallen(layer: Layer, scene: Scene) -> Layer:
+    return replace(layer, sound=FALLS_ON.get((layer.sound, scene.setting.id), layer.sound))
+
+
 def _overlays(scene: Scene, plan: Plan) -> list[_Bed]:
     if scene.setting is AIR and "test pattern" in scene.doubt:
         return []
     beds = [
-        _Bed(scene, layer, scene.look.sees(kind), f"{kind} is seen (confidence {scene.look.sees(kind):.2f})")
+        _Bed(
+            scene,
+            _fallen(layer, scene),
+            scene.look.sees(kind),
+            f"{kind} is seen (confidence {scene.look.sees(kind):.2f})",
+        )
         for kind, layer in OVERLAYS
         if scene.look.sees(kind) >= _OVERLAY_FROM
     ]

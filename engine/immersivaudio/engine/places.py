@@ -152,6 +152,13 @@ OVERLAYS: tuple[tuple[str, Layer], ...] = (
     ("crowd", Layer("crowd", -1.0, {"intensity": 0.5, "distance": 0.5})),
 )
 
+# What an overlay sounds like in a setting: rain is heard on what it falls on.
+FALLS_ON: Mapping[tuple[str, str], str] = {
+    ("rain", "room"): "rain.roof",
+    ("rain", "drive"): "rain.roof",
+    ("rain", "green"): "rain.leaves",
+}
+
 # How a wish in words names kinds, and sounds that no kind stands for.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "sea": ("sea", "ocean", "surf", "beach", "coast", "shore", "waves", "harbour", "harbor"),

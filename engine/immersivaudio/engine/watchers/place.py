@@ -145,4 +145,4 @@ def _sighting(verdict: Verdict, span: Span) -> Sighting:
 
 
 def create() -> Plain:
-    return Plain("place", "6", FrameWish(_WIDTH, 30.0), _Session)
+    return Plain("place", "7", FrameWish(_WIDTH, 30.0), _Session)
