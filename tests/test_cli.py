@@ -15,8 +15,10 @@ import numpy as np
 import opentimelineio as otio
 import pytest
 
+from immersivaudio.cli import outputs
 from immersivaudio.engine import media
 from immersivaudio.engine.bwf import WavWriter
+from immersivaudio.engine.errors import OutputError
 
 COMMAND = [sys.executable, "-m", "immersivaudio"]
 
@@ -50,6 +52,17 @@ def test_what_is_there_is_kept(scored: Path, ball: Path) -> None:
     assert "kept" in done.stderr
     assert (scored / "out.mp4").read_bytes() == before
     assert call("score", ball, "-o", scored / "out.mp4", "--overwrite", "-q").returncode == 0
+
+
+def test_what_came_there_meanwhile_is_kept(ball: Path, tmp_path: Path) -> None:
+    """Two calls on one output: the second that ends does not replace what the first one made."""
+    goal = outputs.plan(ball, False, tmp_path / "out.mp4", "", False)
+    with pytest.raises(OutputError, match="kept"), outputs.Landing(goal, ball) as landing:
+        (landing.folder / "mine.mp4").write_text("mine")
+        (tmp_path / "out.mp4").write_text("theirs")
+        landing.place([("mine.mp4", "video")])
+    assert files(tmp_path) == ["out.mp4"]
+    assert (tmp_path / "out.mp4").read_text() == "theirs"
 
 
 def test_spot_edit_score(ball: Path, tmp_path: Path) -> None:

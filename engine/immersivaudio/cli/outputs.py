@@ -43,6 +43,7 @@ class Plan:
     beside: Path
     container: str
     dialect: str = GENERIC
+    overwrite: bool = False
 
     @property
     def timeline_kind(self) -> str:
@@ -86,7 +87,8 @@ def plan(source: Path, is_timeline: bool, out: Path | None, kind: str, overwrite
         raise OutputError(f"The folder {main.parent} cannot be written.", "Choose another --out.")
     if kind == "video":
         _check_space(source, main.parent)
-    return Plan(kind, main, beside, main.suffix.lower().lstrip(".") if kind in ("video", "audio") else "", dialect)
+    container = main.suffix.lower().lstrip(".") if kind in ("video", "audio") else ""
+    return Plan(kind, main, beside, container, dialect, overwrite)
 
 
 def _check_space(source: Path, folder: Path) -> None:
@@ -200,7 +202,13 @@ class Landing:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def place(self, artefacts: Iterable[tuple[str, str]]) -> dict[str, Path]:
-        """Move ``(name, kind)`` files to their places; gives the final path of each name."""
+        """Move ``(name, kind)`` files to their places; gives the final path of each name.
+
+        Raises:
+            OutputError: they cannot be put there, or somebody else's result came there meanwhile.
+        """
+        for path in (self._goal.main, self._goal.beside):
+            free(path, self._goal.overwrite)
         names = list(artefacts)
         final = {name: self._final(name, kind) for name, kind in names}
         for name, kind in names:
