@@ -76,6 +76,20 @@ def frames(one: Span) -> tuple[Fraction, Fraction]:
     return one.start_s * RATE, one.duration_s * RATE
 
 
+def test_lanes_of_an_earlier_score_are_no_original_sound() -> None:
+    ours = {"immersivaudio": {"generated": True}}
+    lane, mixed = (track(clip("foley", 0, 48), kind="Audio") for _ in range(2))
+    for one in (lane, *lane, mixed, *mixed):
+        one.metadata.update(ours)
+    mixed.append(clip("mine", 0, 24))
+    spoken = track(clip("words", 0, 48), kind="Audio")
+    scored = timeline(track(clip("picture", 0, 48)), spoken, lane, mixed)
+    left, edit = conform.from_json(scored.to_json_string(), prober=probe, scored=False)
+    assert [one.name for kept in left.tracks for one in kept.find_clips()] == ["picture", "words", "foley", "mine"]
+    assert [one.name for one in edit.clips if one.kind == "audio"] == ["words", "foley", "mine"]
+    assert sum("earlier score" in sentence for sentence in edit.warnings) == 1
+
+
 @pytest.mark.parametrize(
     ("told", "meant"),
     [

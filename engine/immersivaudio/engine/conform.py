@@ -39,18 +39,31 @@ def read(
     prober: Prober = media.probe,
     scratch: Path | None = None,
     rate: Fraction | None = None,
+    scored: bool = True,
 ) -> tuple[otio.schema.Timeline, Edit]:
     """A timeline file by its ending. ``media_by_url`` says where media named by the timeline really lie; a bundle's
     media are unpacked into ``scratch`` (else into a folder that lives as long as this process). ``rate`` is the frame
-    rate of formats that do not say it (EDL, MLT without a profile).
+    rate of formats that do not say it (EDL, MLT without a profile). ``scored`` False leaves out the lanes of an earlier
+    score, for a new one to replace.
 
     Raises:
         TimelineError: it cannot be understood, or is absurd (over 24 hours, 50,000 clips, 256 MiB).
     """
     grumbles = Grumbles()
     imported = importers.read(path, grumbles, scratch, rate)
+    if not scored:
+        _forget_lanes(imported.timeline, grumbles)
     library = Library(imported.folder, media_by_url, prober, grumbles, imported.inside_only)
     return imported.timeline, _conformed(imported.timeline, imported.timeline.name or path.stem, library)
+
+
+def _forget_lanes(timeline: otio.schema.Timeline, grumbles: Grumbles) -> None:
+    """Take out the lanes of an earlier score, by their metadata: they are no original sound, and new ones replace them.
+    One on which somebody put a clip of his own stays."""
+    for track in [one for one in timeline.tracks if dialects.ours(one).get("generated") is True]:
+        if all(dialects.ours(clip).get("generated") is True for clip in track.find_clips()):
+            grumbles.add(f"The lane {track.name} is of an earlier score: it is left out, and the new lanes replace it.")
+            timeline.tracks.remove(track)
 
 
 def conform(
@@ -70,10 +83,13 @@ def from_json(
     prober: Prober = media.probe,
     folder: Path | None = None,
     name: str = "",
+    scored: bool = True,
 ) -> tuple[otio.schema.Timeline, Edit]:
     """OTIO JSON as it comes over the wire; see :func:`read`."""
     grumbles = Grumbles()
     timeline = otio_json.parse(text, grumbles)
+    if not scored:
+        _forget_lanes(timeline, grumbles)
     library = Library(folder, media_by_url, prober, grumbles)
     return timeline, _conformed(timeline, name or timeline.name or "timeline", library)
 

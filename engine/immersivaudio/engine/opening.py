@@ -25,11 +25,11 @@ def edit_of(request: ScoreRequest, scratch: Path) -> tuple[Edit, Any]:
     if request.media is not None:
         return conform.single(_probed(request.media, request.name), request.name or request.media.stem), None
     if request.timeline is not None:
-        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request), scratch)
+        timeline, edit = conform.read(request.timeline, request.media_by_url, _prober(request), scratch, scored=False)
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.timeline_json:
         timeline, edit = conform.from_json(
-            request.timeline_json, request.media_by_url, _prober(request), name=request.name
+            request.timeline_json, request.media_by_url, _prober(request), name=request.name, scored=False
         )
         return (replace(edit, name=request.name) if request.name else edit), timeline
     if request.effect == "sfx":
