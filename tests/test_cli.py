@@ -366,6 +366,27 @@ def test_ctrl_c_while_it_is_still_importing() -> None:
     assert (done.returncode, done.stderr) == (130, "")
 
 
+_TERMINATED_LANDING = """
+import os, signal, sys
+from pathlib import Path
+from immersivaudio.cli import main, outputs, start
+def score():
+    source = Path(sys.argv[1])
+    with outputs.Landing(outputs.plan(source, False, Path("out.mp4"), "", False), source) as landing:
+        (landing.folder / "half.mp4").write_text("half")
+        os.kill(os.getpid(), signal.SIGTERM)
+        signal.pause()
+main.main = score
+start.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such signal")
+def test_a_call_that_is_asked_to_end_leaves_nothing_half(ball: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _TERMINATED_LANDING, str(ball)], cwd=tmp_path, timeout=60, check=False)
+    assert (done.returncode, list(tmp_path.iterdir())) == (143, [])
+
+
 def test_quiet_still_says_what_could_not_be_honoured(scored: Path, ball: Path, tmp_path: Path) -> None:
     sheet = json.loads(next(scored.rglob("*.cues.json")).read_text())
     sheet["cues"].append({**sheet["cues"][0], "id": "nothing", "duration_s": 0})

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
-_INTERRUPTED, _PIPE_CLOSED = 130, 141
+_INTERRUPTED, _PIPE_CLOSED, _TERMINATED = 130, 141, 143
 
 
 def main() -> None:
     """Run the command line; see ``main.main`` for the exit codes."""
+    # Asked to end, it leaves as it leaves on any other day: what is half made goes with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     try:
         from immersivaudio.cli.main import main as command
 
