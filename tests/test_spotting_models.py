@@ -242,3 +242,10 @@ def test_any_sightings_with_models_give_a_sound_sheet(seed: int) -> None:
     sheet = spot(edit, seen)
     check(sheet, edit)
     assert spot(edit, seen) == sheet
+
+
+def test_a_room_that_another_watcher_takes_for_open_air_is_said() -> None:
+    named = replace(saw("scene", 0, 8, 0.8, kind="office"), watcher="scene")
+    sheet = spot(edit_of(8), [place("vegetation", 0, 8, sure=0.7), named])
+    assert any("vegetation is seen as well" in warning for warning in sheet.warnings)
+    assert any("vegetation is seen as well" in cue.why for cue in sheet.cues if cue.sound == "room")

@@ -301,6 +301,9 @@ def classify(look: Look) -> tuple[Setting, float, str]:
     if rival and look.sees(rival) > 0.8 * confidence > 0:
         doubt = f"{rival} is seen as well, which does not go with {best.words}"
         confidence *= 0.6
+    outside = max(_OPEN_KINDS, key=look.sees)
+    if best.indoor and not doubt and look.sees(outside) > 0.8 * confidence:
+        doubt = f"{outside} is seen as well, which does not go with {best.words}, unless through a window"
     if best.main in _BEHIND_ALL and look.share.get("unknown", 0.0) > look.share.get(best.main, 0.0):
         doubt = doubt or f"most of the picture is not {best.main}"
         confidence *= 0.6
