@@ -12,6 +12,7 @@ cancel until the request is gone and the next may step; the plain pipeline's is 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import tempfile
@@ -71,18 +72,23 @@ def plain_pipeline(name: str, folder: Path, device: Any) -> Any:
 
 
 def plain_job(name: str, pipe: Any, job: Job) -> Any:
+    return plain_jobs(name, pipe, [job])
+
+
+def plain_jobs(name: str, pipe: Any, jobs: list[Job]) -> Any:
+    """Several in one call, which is as long as the longest of them."""
     import torch
 
-    generator = torch.Generator().manual_seed(job.seed)
-    told = {"num_inference_steps": STEPS[name], "generator": generator}
-    negative = "speech, music"
+    generators = [torch.Generator().manual_seed(job.seed) for job in jobs]
+    told: dict[str, Any] = {"num_inference_steps": STEPS[name], "generator": generators}
+    prompts, seconds = [job.prompt for job in jobs], max(job.seconds for job in jobs)
+    if name == "stable_audio_3":
+        # Its stochastic solver takes one generator for all.
+        return pipe(prompts, seconds, **{**told, "generator": generators[0]}).audios
+    told |= {"negative_prompt": ["speech, music"] * len(jobs)}
     if name == "audioldm2":
-        return pipe(
-            job.prompt, audio_length_in_s=job.seconds, negative_prompt=negative, guidance_scale=3.5, **told
-        ).audios
-    if name == "stable_audio":
-        return pipe(job.prompt, job.seconds, negative_prompt=negative, guidance_scale=7.0, **told).audios
-    return pipe(job.prompt, job.seconds, **told).audios
+        return pipe(prompts, audio_length_in_s=seconds, guidance_scale=3.5, **told).audios
+    return pipe(prompts, seconds, guidance_scale=7.0, **told).audios
 
 
 def our_job(performer: Any, model: Any, job: Job, cancelled: Callable[[], bool] = lambda: False, steps: int = 0) -> Any:
@@ -134,7 +140,7 @@ def cancel_to_free(performer: Any, model: Any) -> float:
     raise AssertionError("the request ended before it could be cancelled")
 
 
-def measure(name: str, folder: Path, counts: list[int], rounds: int) -> None:
+def measure(name: str, folder: Path, counts: list[int], rounds: int, peer: str = "") -> None:
     from immersivaudio.engine import plugins
     from immersivaudio.engine.models import devices
 
@@ -161,7 +167,27 @@ def measure(name: str, folder: Path, counts: list[int], rounds: int) -> None:
     print(
         f"cancel: ours {freed[len(freed) // 2] * 1000:.0f} ms (median), {freed[-1] * 1000:.0f} ms (worst); plain {whole * 1000:.0f} ms"
     )
+    if peer == "litserve":
+        _beside_litserve(name, folder, lambda job: our_job(performer, model, job), counts)
     performer.unload()
+
+
+def _beside_litserve(name: str, folder: Path, ours: Callable[[Job], Any], counts: list[int]) -> None:
+    """p95 of the same load; ours is asked in this process, LitServe over HTTP, which adds some milliseconds."""
+    if importlib.util.find_spec("litserve") is None:
+        print("LitServe: not installed here (pip install litserve): left out")
+        return
+    import _litserve
+
+    with _litserve.holding(name, folder) as theirs:
+        theirs(Job("warm", 2.0, 0))
+        for count in counts:
+            asked = jobs(count)
+            turns = [(together(theirs, asked), together(ours, asked)) for _ in range(3)]
+            p95 = [min(float(np.quantile(turn[side].latencies, 0.95)) for turn in turns) for side in (0, 1)]
+            print(
+                f"LitServe N={count}: p95 {p95[0]:.3f} s, ours {p95[1]:.3f} s: {p95[1] / p95[0]:.2f} of its (aim 0.7)"
+            )
 
 
 def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], count: int, rounds: int) -> None:
@@ -183,6 +209,9 @@ def main() -> None:
     parser.add_argument("--requests", type=int, nargs="+", default=[1, 8], help="how many come at once")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--width", type=int, default=16, help="of the small denoisers")
+    parser.add_argument(
+        "--peer", choices=["litserve"], default="", help="also beside a server that holds the same model"
+    )
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     import torch
@@ -192,7 +221,7 @@ def main() -> None:
     for name in options.model or STEPS:
         with tempfile.TemporaryDirectory() as folder:
             place = import_module(f"tiny_{name}").save(Path(folder), width=options.width)
-            measure(name, place, options.requests, options.rounds)
+            measure(name, place, options.requests, options.rounds, options.peer)
     print(
         "\naims: N=1 at least 0.98; N=8 at least 2.5 times the jobs a minute, where one request does not fill the device"
     )
