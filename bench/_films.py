@@ -6,8 +6,7 @@ Even seeds are for development, odd seeds are held out. Lengths are in frame wid
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -19,11 +18,13 @@ Picture = NDArray[np.uint8]
 Canvas = NDArray[np.float32]
 Colour = tuple[float, float, float]
 Draw = Callable[["Pen", float], None]
+Coding = tuple[str, ...]
 
 SIZES = ((320, 180), (426, 240), (640, 360), (640, 272), (480, 360), (270, 480))
 RATES = tuple(Fraction(rate) for rate in ("24000/1001", "24", "25", "30000/1001", "30", "50", "60", "15"))
 LASTS_S = 5.0
 MARGIN = 0.2
+CODING: Coding = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "20")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class Film:
     noise: float
     seed: int
     whole: Callable[[Canvas, float], Canvas] = lambda canvas, _: canvas
+    coding: Coding = CODING
 
     @property
     def tall(self) -> float:
@@ -105,17 +107,20 @@ def _ground(random: np.random.Generator, size: tuple[int, int]) -> Canvas:
     return np.clip(canvas, 0, 255).astype(np.float32)
 
 
-def _colour(random: np.random.Generator) -> Colour:
+def colour(random: np.random.Generator) -> Colour:
+    """Dark or bright, with a tint."""
     shade = random.uniform(0, 60, 3) if random.random() < 0.5 else random.uniform(170, 255, 3)
     shade[int(random.integers(3))] = random.uniform(0, 255)
     return float(shade[0]), float(shade[1]), float(shade[2])
 
 
-def _floor(film: tuple[int, int]) -> float:
+def floor_of(film: tuple[int, int]) -> float:
+    """Where the ground begins, in frame widths from the top of a picture of this size."""
     return 0.86 * film[1] / film[0]
 
 
 Made = tuple[Draw, tuple[float, ...]]
+Making = Callable[[np.random.Generator, tuple[int, int]], Made]
 
 
 def _balls(random: np.random.Generator, size: tuple[int, int], count: int = 1) -> Made:
@@ -129,8 +134,8 @@ def _balls(random: np.random.Generator, size: tuple[int, int], count: int = 1) -
 
 
 def _ball(random: np.random.Generator, size: tuple[int, int]) -> Made:
-    radius, keep, colour = random.uniform(0.015, 0.06), random.uniform(0.6, 0.93), _colour(random)
-    floor = _floor(size) - radius + random.uniform(-0.02, 0.02)
+    radius, keep, paint = random.uniform(0.015, 0.06), random.uniform(0.6, 0.93), colour(random)
+    floor = floor_of(size) - radius + random.uniform(-0.02, 0.02)
     gravity, x0, speed = random.uniform(1.2, 4.0), random.uniform(0.2, 0.7), random.uniform(-0.04, 0.06)
     first, high = random.uniform(0.2, 0.8), floor * random.uniform(0.6, 0.9)
     arcs, t = [(-1.0, first + (2 * high / gravity) ** 0.5, 0.0)], first + (2 * high / gravity) ** 0.5
@@ -146,7 +151,7 @@ def _ball(random: np.random.Generator, size: tuple[int, int]) -> Made:
             if begin <= now < end:
                 since = max(0.0, now - (begin if rise else first))
                 y = floor - (rise * since - gravity * since**2 / 2 if rise else high - gravity * since**2 / 2)
-        pen.disc(x0 + speed * now, y, radius, colour)
+        pen.disc(x0 + speed * now, y, radius, paint)
 
     return draw, tuple(end for _, end, _ in arcs if end < LASTS_S - 0.1)
 
@@ -156,8 +161,8 @@ def _hammer(random: np.random.Generator, size: tuple[int, int]) -> Made:
     times = np.arange(random.uniform(0.5, 0.9), LASTS_S - 0.1, period)
     contacts = tuple(float(t) for t in times)
     recoil, lift, angle = random.uniform(0.02, 0.15), random.uniform(0.2, 0.34), random.uniform(0.5, 1.1)
-    long, thick, colour, wood = random.uniform(0.25, 0.5), random.uniform(0.02, 0.05), _colour(random), _colour(random)
-    anvil = (random.uniform(0.5, 0.7), _floor(size) - random.uniform(0.02, 0.15))
+    long, thick, iron, wood = random.uniform(0.25, 0.5), random.uniform(0.02, 0.05), colour(random), colour(random)
+    anvil = (random.uniform(0.5, 0.7), floor_of(size) - random.uniform(0.02, 0.15))
 
     def swing(t: float) -> float:
         ahead = min((c - t for c in contacts if c > t), default=9.0)
@@ -175,7 +180,7 @@ def _hammer(random: np.random.Generator, size: tuple[int, int]) -> Made:
         x, y = anvil
         pen.shape([(x - 0.08, y + 0.04), (x + 0.08, y + 0.04), (x + 0.05, y + 0.2), (x - 0.05, y + 0.2)], (60, 60, 66))
         pen.line(pivot, end, 0.02, wood)
-        pen.disc(end[0], end[1], thick, colour)
+        pen.disc(end[0], end[1], thick, iron)
 
     return draw, contacts
 
@@ -183,9 +188,9 @@ def _hammer(random: np.random.Generator, size: tuple[int, int]) -> Made:
 def _walker(random: np.random.Generator, size: tuple[int, int]) -> Made:
     """Somebody who walks through, seen from the side: each foot stands still while the other swings past it."""
     pace, step = random.uniform(0.42, 0.62), random.uniform(0.06, 0.11)
-    floor, tall = _floor(size), random.uniform(0.22, 0.36)
-    start, way = random.uniform(0.05, 0.15), _colour(random)
-    trousers, shoe = _colour(random), _colour(random)
+    floor, tall = floor_of(size), random.uniform(0.22, 0.36)
+    start, way = random.uniform(0.05, 0.15), colour(random)
+    trousers, shoe = colour(random), colour(random)
     first = random.uniform(0.2, 0.5)
     contacts = tuple(float(t) for t in np.arange(first, LASTS_S - 0.1, pace))
 
@@ -215,7 +220,7 @@ def _walker(random: np.random.Generator, size: tuple[int, int]) -> Made:
 
 def _door(random: np.random.Generator, size: tuple[int, int]) -> Made:
     closes, swing = (random.uniform(0.9, 1.3), random.uniform(3.0, 3.6)), random.uniform(0.3, 0.6)
-    left, wide, colour, tall = random.uniform(0.25, 0.45), random.uniform(0.2, 0.3), _colour(random), size[1] / size[0]
+    left, wide, paint, tall = random.uniform(0.25, 0.45), random.uniform(0.2, 0.3), colour(random), size[1] / size[0]
 
     def opened(t: float) -> float:
         told = 0.0
@@ -232,9 +237,7 @@ def _door(random: np.random.Generator, size: tuple[int, int]) -> Made:
         pen.shape(
             [(left, 0.1 * tall), (left + wide, 0.1 * tall), (left + wide, 0.9 * tall), (left, 0.9 * tall)], (28, 26, 24)
         )
-        pen.shape(
-            [(left, 0.1 * tall), (edge, 0.1 * tall - near), (edge, 0.9 * tall + near), (left, 0.9 * tall)], colour
-        )
+        pen.shape([(left, 0.1 * tall), (edge, 0.1 * tall - near), (edge, 0.9 * tall + near), (left, 0.9 * tall)], paint)
 
     return draw, closes
 
@@ -262,13 +265,13 @@ def _clap(random: np.random.Generator, size: tuple[int, int]) -> Made:
 
 def _pendulum(random: np.random.Generator, size: tuple[int, int]) -> Made:
     rate, wide, long = random.uniform(0.4, 1.3), random.uniform(0.3, 0.9), random.uniform(0.2, 0.4)
-    radius, colour = random.uniform(0.02, 0.06), _colour(random)
+    radius, paint = random.uniform(0.02, 0.06), colour(random)
 
     def draw(pen: Pen, t: float) -> None:
         a = wide * float(np.sin(2 * np.pi * rate * t))
         end = (0.5 + long * float(np.sin(a)), 0.02 + long * float(np.cos(a)))
         pen.line((0.5, 0.02), end, 0.006, (40, 40, 40))
-        pen.disc(*end, radius, colour)
+        pen.disc(*end, radius, paint)
 
     return draw, ()
 
@@ -336,13 +339,13 @@ def _falling(random: np.random.Generator, size: tuple[int, int]) -> Made:
 
 def _crossing(random: np.random.Generator, size: tuple[int, int]) -> Made:
     cars = [(random.uniform(0, 3), random.choice((-1, 1)) * random.uniform(0.25, 1.2), random.uniform(0.4, 0.75),
-             random.uniform(0.06, 0.16), _colour(random)) for _ in range(3)]  # fmt: skip
+             random.uniform(0.06, 0.16), colour(random)) for _ in range(3)]  # fmt: skip
 
     def draw(pen: Pen, t: float) -> None:
-        for start, speed, y, wide, colour in cars:
+        for start, speed, y, wide, paint in cars:
             x = (t - start) * speed + (-wide if speed > 0 else 1.0)
             low = y * size[1] / size[0]
-            pen.shape([(x, low), (x + wide, low), (x + wide, low - 0.4 * wide), (x, low - 0.4 * wide)], colour)
+            pen.shape([(x, low), (x + wide, low), (x + wide, low - 0.4 * wide), (x, low - 0.4 * wide)], paint)
 
     return draw, ()
 
@@ -365,10 +368,15 @@ UNSTRUCK = {"pendulum": _pendulum, "gesture": _gesture, "leaves": _leaves, "shim
 
 
 def film(name: str, seed: int) -> Film:
-    """The film of this name and seed: its camera, light and coding are drawn by lot too."""
+    """The film of this name and seed."""
+    return filmed(name, seed, {**STRUCK, **UNSTRUCK}[name])
+
+
+def filmed(name: str, seed: int, making: Making, codings: Sequence[Coding] = (CODING,)) -> Film:
+    """What ``making`` draws, as a camera, a light and a coding that are drawn by lot too show it."""
     random = np.random.default_rng([seed, sum(map(ord, name))])
     size, rate = SIZES[int(random.integers(len(SIZES)))], RATES[int(random.integers(len(RATES)))]
-    draw, contacts = {**STRUCK, **UNSTRUCK}[name](random, size)
+    draw, contacts = making(random, size)
     shake = float(random.choice((0, 0, 0, 0.003, 0.008)))
     pan = float(random.choice((0, 0, 0, 0.02)))
     waves, phases = np.array([0.7, 1.9, 3.1]), random.uniform(0, 6.28, (2, 3))
@@ -386,9 +394,5 @@ def film(name: str, seed: int) -> Film:
             return canvas * np.float32(1 + 0.07 * np.sin(6.28 * 11.3 * t))
         return canvas * np.float32(np.clip(min(t, LASTS_S - t) / 0.8, 0, 1)) if name == "fade" else canvas
 
-    return Film(name, rate, size, contacts, draw, camera, float(random.uniform(0.5, 5)), seed, whole)
-
-
-def films(names: dict[str, object], seeds: range) -> Iterator[Film]:
-    """Each name with each seed."""
-    return itertools.starmap(film, itertools.product(names, seeds))
+    grain, coding = float(random.uniform(0.5, 5)), codings[int(random.integers(len(codings)))]
+    return Film(name, rate, size, contacts, draw, camera, grain, seed, whole, coding)

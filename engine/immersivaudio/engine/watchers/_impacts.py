@@ -23,6 +23,7 @@ _LEAST_LOSS = 0.02
 _LEAST_DROP = 0.018
 _REACH_S = 0.3
 _LATELY_S, _SMOOTH_STEPS = 0.25, 5  # in fewer steps the smoothest turn looks like a blow
+_LONG_STEPS = 15
 _PATIENCE_S = 1e-6  # steps join but at cuts
 _NEAR = np.ones((5, 5), np.uint8)
 
@@ -39,7 +40,9 @@ class Contact:
     loss itself; ``ramp`` what changed there two steps earlier, ``drift`` how far down the change went, ``trail`` the
     speed a step earlier as a share; ``going`` and ``jolt`` are the camera's speed and its sudden change. ``broke`` is the
     share of the momentum of all that moves within a sixth of the frame that went, along its way, ``full`` that momentum
-    against the greatest of the quarter second before: a swing that turns has hardly any left, a blow has all.
+    against the greatest of the quarter second before: a swing that turns has hardly any left, a blow has all. ``mirror`` is
+    the momentum of the two steps after its greatest against that of the two before: 1 for a gesture, which slows down as
+    it has sped up, nothing or less for a blow.
     """
 
     kind: str
@@ -65,6 +68,7 @@ class Contact:
     step_s: float
     broke: float = 1.0
     full: float = 1.0
+    mirror: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ def _contact(
     earlier = _most(moments[index - 1].change[area]) if index > 0 else 0.0
     now, later = _most(here.change[area]), float(here.later[place])
     x, y = (place[1] + 0.5) / width, (place[0] + 0.5) / height
-    broke, full = _momenta(moments, index, place) if braked else (1.0, 1.0)
+    broke, full, mirror = _momenta(moments, index, place) if braked else (1.0, 1.0, 0.0)
     return Contact(
         kind=kind,
         time_s=_moment(moments, index, (sides[0], peak, sides[1])) if braked else here.time_s,
@@ -215,20 +219,37 @@ def _contact(
         step_s=here.brake.before.end_s - here.brake.before.start_s,
         broke=broke,
         full=full,
+        mirror=mirror,
     )
 
 
-def _momenta(moments: Sequence[_Moment], index: int, place: tuple[int, int]) -> tuple[float, float]:
-    """``broke`` and ``full`` of a contact."""
+def _momenta(moments: Sequence[_Moment], index: int, place: tuple[int, int]) -> tuple[float, float, float]:
+    """``broke``, ``full`` and ``mirror`` of a contact."""
     here = moments[index]
     row, column = place[0] * 2, place[1] * 2
     reach = here.brake.before.speed.shape[1] // 6
     area = np.s_[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
-    (x, y), (later_x, later_y) = (_momentum(step, area) for step in (here.brake.before, here.brake.after))
-    lately = [m.brake.before for m in moments[:index] if here.time_s - m.time_s <= _LATELY_S]
-    most = max([0.0, *(math.hypot(*_momentum(step, area)) for step in lately)]) if len(lately) >= _SMOOTH_STEPS else 0.0
+    first, last = max(0, index - _LONG_STEPS), min(len(moments), index + 3)
+    told = [_momentum(moment.brake.before, area) for moment in moments[first:last]]
+    at = index - first
+    x, y = told[at]
+    later_x, later_y = told[at + 1] if at + 1 < len(told) else _momentum(here.brake.after, area)
+    lately = [
+        m for m, moment in zip(told[:at], moments[first:], strict=False) if here.time_s - moment.time_s <= _LATELY_S
+    ]
+    most = max([0.0, *(math.hypot(*m) for m in lately)]) if len(lately) >= _SMOOTH_STEPS else 0.0
     broke = 1.0 - (x * later_x + y * later_y) / (x * x + y * y + 1e-9)
-    return min(1.5, max(0.0, broke)), min(1.0, (math.hypot(x, y) + 1e-9) / (most + 1e-9))
+    full = (math.hypot(x, y) + 1e-9) / (most + 1e-9)
+    return min(1.5, max(0.0, broke)), min(1.0, full), _mirror(told, at)
+
+
+def _mirror(told: Sequence[tuple[float, float]], at: int) -> float:
+    """How much momentum two steps after the greatest of ``told`` hold against the two before, along its way."""
+    peak = max((i for i in (at - 1, at) if i >= 0), key=lambda i: math.hypot(*told[i]))
+    x, y = told[peak]
+    along = [(x * a + y * b) / (math.hypot(x, y) + 1e-9) for a, b in told]
+    before, after = sum(along[max(0, peak - 2) : peak]), sum(along[peak + 1 : peak + 3])
+    return min(2.0, max(-1.0, after / (max(before, 0.0) + 0.25 * along[peak] + 1e-9)))
 
 
 def _momentum(step: Step, area: tuple[slice, slice]) -> tuple[float, float]:

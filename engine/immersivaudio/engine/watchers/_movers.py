@@ -43,13 +43,20 @@ _NETWORK = (
 @dataclass(frozen=True, slots=True)
 class Mover:
     """The way of one silhouette: float64 ``[n]`` seconds, ``[n, 2]`` centres in frame widths, freed of the camera;
-    ``seen`` the same in the frame, ``area`` shares of the frame, ``reach`` half the diagonal of its box in widths."""
+    ``seen`` the same in the frame, ``area`` shares of the frame, ``boxes`` how wide and tall it is, ``[n, 2]`` in widths;
+    ``ratio`` is how many times as wide as tall the frame is."""
 
     times_s: NDArray[np.float64]
     centres: NDArray[np.float64]
     seen: NDArray[np.float64]
     area: NDArray[np.float64]
-    reach: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    ratio: float
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        """Half the diagonals of its boxes, in widths."""
+        return np.asarray(np.hypot(*self.boxes.T) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,5 +286,6 @@ def _mover(way: _Way, shape: tuple[int, ...]) -> Mover:
         seen - gone,
         seen,
         np.array([p.pixels for p, _ in way.points]) / (width * height),
-        np.array([np.hypot(p.across, p.down) for p, _ in way.points]) / (2 * width),
+        np.array([(p.across, p.down) for p, _ in way.points]) / width,
+        width / height,
     )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from immersivaudio.engine.watchers._bounces import Kink, Ways
+from immersivaudio.engine.watchers._gaits import Footfall, footfalls
 from immersivaudio.engine.watchers._impacts import Contact
 from immersivaudio.engine.watchers._movers import Mover
 
@@ -26,19 +27,24 @@ _WEIGHTS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "arrival": (0.00, 4.54, 1.13, 8.12, 1.49, 21.94, 1.00, 0.34, -0.55, 5.59, -1.61, 2.37, -0.69, 0.95, -21.35),
     }
 )
-_SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 8.0
+_AROUND = (0.67, -0.63, 1.31, -3.42, 2.57, 1.92, -1.42, -2.1)
+_SEEN_WITHIN_S, _AGREED, _GLIDES = 0.1, 0.5, 1.0
 _KEPT, _SPENT = 10.0, 2.0
+_TIMES = -0.4  # less sure, a kink does not know the moment better than the flow
+_SURER, _TREADS = 2.0, 1.5
 _FORCE = MappingProxyType({"brake": 0.5, "arrival": 0.07})
 
 
 @dataclass(frozen=True, slots=True)
 class Impact:
-    """A contact that is believed: its odds (logit), its period in seconds where it is rhythmic (else 0), its locus."""
+    """A contact that is believed: its odds (logit), its period in seconds where it is rhythmic (else 0), its locus, and
+    the number of the walker whose step it is (0: nobody's)."""
 
     contact: Contact
     odds: float
     period_s: float = 0.0
     locus: int = 0
+    walker: int = 0
 
     @property
     def confidence(self) -> float:
@@ -55,7 +61,29 @@ def judge(found: Sequence[Contact], movers: Sequence[Mover] = ()) -> list[Impact
     for passage in _passages(sorted(possible, key=lambda i: i.contact.time_s)):
         beat = _beat(_apart(passage), passage)
         kept += [_timed(impact, passage) for impact in _apart([_on_beat(impact, beat) for impact in passage])]
-    return _with_loci([impact for impact in kept if impact.confidence >= _LEAST])
+    kept = _with_loci([impact for impact in kept if impact.confidence >= _LEAST])
+    return _with_steps(kept, movers)
+
+
+def _with_steps(impacts: Sequence[Impact], movers: Sequence[Mover]) -> list[Impact]:
+    """Steps of those who walk, instead of what their limbs seemed to strike meanwhile."""
+    walks = [steps for mover in movers if (steps := footfalls(mover))]
+    falls = [step for steps in walks for step in steps]
+    told = [impact for impact in impacts if not any(_of_step(impact, step) for step in falls)]
+    told += [Impact(_step(step), step.odds, step.pace_s, 0, i + 1) for i, steps in enumerate(walks) for step in steps]
+    return sorted(told, key=lambda impact: impact.contact.time_s)
+
+
+def _of_step(impact: Impact, step: Footfall) -> bool:
+    contact = impact.contact
+    near = abs(contact.time_s - step.time_s) <= step.pace_s / 2 and abs(contact.x - step.x) <= 0.5 * step.tall
+    return near and impact.odds < step.odds + _SURER
+
+
+def _step(step: Footfall) -> Contact:
+    edge = min(step.x, step.y, 1 - step.x, 1 - step.y)
+    numbers = (step.time_s, step.x, step.y, max(_TREADS * step.tall, step.speed), 1.0, 1.0, step.area)
+    return Contact("step", *numbers, 1.0, 1.0, 0.0, 0.0, 0.0, edge, step.speed, 0.0, 0.0, 1.0, 0.0, 0.0, step.pace_s)
 
 
 def is_possible(contact: Contact) -> bool:
@@ -70,10 +98,10 @@ def _weighed(impact: Impact, ways: Ways) -> Impact:
     seen = ways.near(contact.time_s, contact.x, contact.y, max(_SEEN_WITHIN_S, 1.6 * contact.step_s))
     if seen is not None and seen[1] > -1.0:
         kink, sure = seen
-        told = _contact(kink)
+        told = _contact(kink) if sure > min(_TIMES, impact.odds) else contact
         better = replace(contact, time_s=told.time_s, speed=told.speed, lost=told.lost, down=told.down)
         return replace(impact, contact=better, odds=max(impact.odds, sure) + _AGREED)
-    if ways.glides(contact.time_s, contact.x, contact.y, contact.speed):
+    if ways.glides(contact.time_s, (contact.x, contact.y), contact.speed, contact.down):
         return replace(impact, odds=impact.odds - _GLIDES)
     return impact
 
@@ -150,7 +178,24 @@ def features(contact: Contact) -> tuple[float, ...]:
 
 
 def odds(contact: Contact) -> float:
-    """Log odds that a contact is an impact, by itself.
+    """Log odds that a contact is an impact, by itself: ``likeness``, then how the braking lies in the motion around it
+    (a logistic regression over the even-seeded films of bench/contacts.py)."""
+    first = likeness(contact)
+    if contact.kind != "brake" or first < _NEVER:
+        return first
+    *weights, bias = _AROUND
+    return float(np.dot(weights, surroundings(contact, first))) + bias
+
+
+def surroundings(contact: Contact, first: float) -> tuple[float, ...]:
+    """What the second weights of a braking weigh: ``first``, its likeness, and how it lies in the motion around it."""
+    stride = float(np.log(100.0 * contact.speed * contact.step_s + 0.1))
+    around = (contact.mirror, contact.alone, min(1.0, contact.after), contact.full, contact.broke)
+    return (first, *around, stride)
+
+
+def likeness(contact: Contact) -> float:
+    """How much a contact looks like an impact at its place and moment, as log odds.
 
     The weights are a logistic regression over drawn scenes alone (bench/fit_impacts.py), signs held to what physics
     says. ``force``, the momentum lost, and the camera's unrest are priors that drawn scenes cannot teach: in real

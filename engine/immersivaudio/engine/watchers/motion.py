@@ -85,7 +85,7 @@ def _impact(impact: Impact) -> Sighting:
         "speed": round(contact.speed, 4),
         "direction": "down" if contact.down > 0.5 else "up" if contact.down < -0.5 else "side",
         "size": round(contact.size, 4),
-        "track": f"mover-{impact.locus}",
+        "track": f"walker-{impact.walker}" if impact.walker else f"mover-{impact.locus}",
         "period_s": round(impact.period_s, 4),
         "sharpness": round(contact.sharpness, 4),
     }
