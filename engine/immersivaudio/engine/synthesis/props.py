@@ -169,9 +169,9 @@ class Keys:
         for index, moment in enumerate(moments):
             hz = self._bars[int(rng.integers(0, len(self._bars)))] * rng.uniform(0.97, 1.03)
             ring = ringing(
-                hz, rng.uniform(0.01, 0.03) * (hz[0] / hz) ** 0.5, rng.uniform(0.2, 1.0, len(hz)), int(0.25 * RATE_HZ)
+                hz, rng.uniform(0.01, 0.03) * (hz[0] / hz) ** 0.5, rng.uniform(0.2, 1.0, len(hz)), int(0.21 * RATE_HZ)
             )
-            clink = scipy.signal.oaconvolve(ring, pushed(rng, glide(0.00014, 0.00006, strength), 0.5))
+            clink = np.convolve(ring, pushed(rng, glide(0.00014, 0.00006, strength), 0.5))
             clink[:96] += 0.5 * np.max(np.abs(clink)) * rng.standard_normal(96) * np.exp(-np.arange(96) / 16)
             loud = 1.0 if not index else min(0.8, 0.25 * rng.lognormal(0.0, 0.7)) * (1 - 0.5 * moment / length_s)
             parts.append((float(moment), float(loud), clink))
