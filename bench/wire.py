@@ -141,7 +141,9 @@ def proxies(folder: Path) -> None:
             small = proxy.proxy_of(original, folder / "proxies", width).stat().st_size
             verdict = "reached" if small / size <= AIM_PROXY else "NOT reached"
             said = f"{small / 1e6:.2f} MB travel for {size / 1e6:.1f} MB of 1080p {name}"
-            print(f"proxy for watchers of {width}: {said}: {small / size:.2%} (aim: at most {AIM_PROXY:.0%}, {verdict})")
+            print(
+                f"proxy for watchers of {width}: {said}: {small / size:.2%} (aim: at most {AIM_PROXY:.0%}, {verdict})"
+            )
 
 
 def made_job(channel: grpc.Channel) -> str:

@@ -3,21 +3,18 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from _onsets import agree, standing_out
 from mixing_stage import Stage, bed, level_db, read, stem_of
 
 from immersivaudio.engine import mixing
 from immersivaudio.engine.balance import BED_DB, DIP_DB, LIFT_DB
 from immersivaudio.engine.cue import Cue, Stem
 from immersivaudio.engine.riding import rides
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from _onsets import agree, standing_out
 
 BLOWS_S = (1.0, 2.7, 4.1, 5.6, 7.2)
 

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import sys
 from fractions import Fraction
-from pathlib import Path
 
+import _onsets
+import _strikers
 import numpy as np
 import pytest
 
@@ -14,10 +14,6 @@ from immersivaudio.engine import plugins
 from immersivaudio.engine.cue import Clip, Sighting, Span
 from immersivaudio.engine.watchers import Frame
 from immersivaudio.engine.watchers._jerks import jerk
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import _onsets
-import _strikers
 
 GRAIN = 0.0012
 

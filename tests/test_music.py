@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyloudnorm
 import pytest
+from _midi import Midi, beyond, met, parallels, parsed, slices, tempo_off, top_line
 
 from immersivaudio.engine import composing, conform, media, pipeline
 from immersivaudio.engine.composing import Score, Section
@@ -24,9 +25,6 @@ from immersivaudio.engine.importers.relink import locate_media
 from immersivaudio.engine.performers import Brief
 from immersivaudio.engine.performers.music import create, score_of
 from immersivaudio.engine.request import DeliveryWish, Outcome, ScoreRequest, Workspace
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-from _midi import Midi, beyond, met, parallels, parsed, slices, tempo_off, top_line
 
 RATE = 48_000
 TIMELINES = Path(__file__).parents[2] / "shared" / "media" / "timelines"

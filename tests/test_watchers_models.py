@@ -5,15 +5,16 @@ footage where their runtimes and weights are there."""
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Iterable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import expect
 import numpy as np
 import pytest
+from _expected import TABLE
 from conftest import SHARED
 
 from immersivaudio.engine import conform, media, original, plugins, spotting, watching
@@ -26,10 +27,6 @@ from immersivaudio.engine.watchers._boxes import COCO, Box, decoded, letterboxed
 from immersivaudio.engine.watchers._flights import bounces
 from immersivaudio.engine.watchers._tracks import Point, Track, Tracker
 from immersivaudio.engine.watchers.tagging import stretches
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import expect
-from _expected import TABLE
 
 VIDEO, WEIGHTS = SHARED / "media" / "video", SHARED / "weights"
 YOLOX, YAMNET = WEIGHTS / "yolox_nano_coco_416.onnx", WEIGHTS / "yamnet_521.tflite"

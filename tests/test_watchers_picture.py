@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 import tracemalloc
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,10 @@ from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
+import _onsets
+import _pictures
+import _scenes
+import conftest
 import cv2
 import numpy as np
 import pytest
@@ -21,12 +24,6 @@ from immersivaudio.cli import demo
 from immersivaudio.engine import conform, media, plugins, spotting
 from immersivaudio.engine.cue import Clip, Cue, Sighting, Span
 from immersivaudio.engine.watchers import Frame
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "bench"))
-import _onsets
-import _pictures
-import _scenes
-import conftest
 
 SHARED = Path(__file__).parents[2] / "shared"
 VIDEO = SHARED / "media" / "video"
