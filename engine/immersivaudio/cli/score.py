@@ -94,7 +94,9 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
               help="The sound that is there: auto replaces it when it is silent or bad.")  # fmt: skip
 @click.option("--takes", type=click.IntRange(1, 20), default=1, show_default=True,
               help="Different takes of each cue; the first is in the mix, all lie in a folder takes.")  # fmt: skip
-@click.option("--credentials", is_flag=True, help="Sign what was made (C2PA): it says that it was generated, and by what.")
+@click.option(
+    "--credentials", is_flag=True, help="Sign what was made (C2PA): it says that it was generated, and by what."
+)
 @click.option("--takes-of", multiple=True, metavar="CUE", help="Only of this cue; may be given again.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @_shared
@@ -106,7 +108,8 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     folder that ends in .files.
     """
     delivery = {
-        name: rest.pop(name) for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of", "credentials")
+        name: rest.pop(name)
+        for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of", "credentials")
     }
     form = Form(delivery["container"], rest.pop("dialect") or "")
     goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), form)
