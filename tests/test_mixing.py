@@ -261,6 +261,13 @@ def test_a_silent_mix_is_refused(stage: Stage) -> None:
         stage.mix()
 
 
+def test_a_mix_without_a_lane_is_refused(stage: Stage) -> None:
+    stage.cue(Stem.FOLEY, 1, hit())
+    stage.takes.clear()
+    with pytest.raises(ResultError, match="silent"):
+        stage.mix()
+
+
 def test_numbers_that_are_no_sound_are_refused(stage: Stage) -> None:
     broken = bed(20)
     broken[1, 77] = np.nan

@@ -60,7 +60,7 @@ class Console:
         """The highest true peak of the whole, or sample of a stem, before the master gain."""
         *lanes, whole = zip(*self.plain.values(), strict=True)
         # A stem may peak where another takes the sum back; its own file must not clip there.
-        return max(true_peak_db(whole), *(decibels(max(one.top for one in lane)) for lane in lanes))
+        return max((true_peak_db(whole), *(decibels(max(one.top for one in lane)) for lane in lanes)))
 
     @property
     def steps(self) -> dict[Stem, Numbers]:
