@@ -12,9 +12,10 @@ from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Look, Scene, View, is_black, leans_outdoors
-from immersivaudio.engine.places import AIR, FALLS_ON, OPEN, OVERLAYS, WISHED_SOUNDS, Layer, named
+from immersivaudio.engine.places import AIR, FALLS_ON, OPEN, OVERLAYS, Layer
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.things import HEARD_SOUNDS
+from immersivaudio.engine.wishes import INSTEAD, beds_wished
 
 _CROSSFADE_S = Fraction(1)
 _HEAD_S, _TAIL_S = 0.25, 0.5
@@ -102,7 +103,12 @@ def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
     beds = [_Bed(scene, layer, max(scene.confidence, plan.bar), _reason(scene, plan.bar)) for layer in layers]
     if scene.setting not in (setting, AIR):
         beds.append(_Bed(scene, scene.setting.beds[0], scene.confidence, _reason(scene, 0.0)))
-    return [_unless_heard(bed, plan) for bed in beds + _overlays(scene, plan)]
+    beds += _overlays(scene, plan)
+    wished = beds_wished(plan.description) if "test pattern" not in scene.doubt or scene.setting is not AIR else ()
+    displaced = {other for sound in wished for other in INSTEAD.get(sound, ())}
+    beds = [bed for bed in beds if bed.layer.sound not in displaced]
+    beds += [_Bed(scene, Layer(sound), 0.95, "your description asks for it") for sound in wished]
+    return [_unless_heard(bed, plan) for bed in beds]
 
 
 def _unless_heard(bed: _Bed, plan: Plan) -> _Bed:
@@ -143,7 +149,7 @@ def _fallen(layer: Layer, scene: Scene) -> Layer:
 def _overlays(scene: Scene, plan: Plan) -> list[_Bed]:
     if scene.setting is AIR and "test pattern" in scene.doubt:
         return []
-    beds = [
+    return [
         _Bed(
             scene,
             _fallen(layer, scene),
@@ -153,8 +159,6 @@ def _overlays(scene: Scene, plan: Plan) -> list[_Bed]:
         for kind, layer in OVERLAYS
         if scene.look.sees(kind) >= _OVERLAY_FROM
     ]
-    wished = (Layer(sound, 0.0, {}) for sound in named(plan.description, WISHED_SOUNDS))
-    return beds + [_Bed(scene, layer, 0.95, "your description asks for it") for layer in wished]
 
 
 def _reason(scene: Scene, bar: float) -> str:

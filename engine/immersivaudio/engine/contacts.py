@@ -15,9 +15,10 @@ from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
-from immersivaudio.engine.places import AIR, STRUCK_WORDS, named
+from immersivaudio.engine.places import AIR
 from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.things import HEARD_MATERIALS
+from immersivaudio.engine.wishes import ONCE, blows_wished, ground_wished
 from immersivaudio.engine.witness import Testimony, hear
 
 _LEAD_S = Fraction(1, 20)
@@ -65,9 +66,11 @@ def contacts(view: View, scenes: Sequence[Scene], least_strength: float, descrip
     for walk in walks:
         yield _steps(view, walk, description)
     materials = _materials(view, single, description)
+    happened = _happened(single, description)
     for hit in single:
         ball = hit.sighting.values.get("kind") == "ball"
-        yield _blow(hit, *(_BALL if ball else materials[hit.scene.span.start_s]))
+        told = _BALL if ball else materials[hit.scene.span.start_s]
+        yield _blow(hit, *happened.get(hit.at_s, told))
 
 
 def _seen(view: View, testimony: Testimony, scenes: Sequence[Scene]) -> Iterator[_Hit]:
@@ -220,9 +223,8 @@ def _middle(box: tuple[float, float, float, float]) -> float:
 def _steps(view: View, walk: Sequence[_Hit], description: str) -> Draft:
     first, last = walk[0], walk[-1]
     ground = touched(view, Span.between(first.at_s, last.at_s), "footstep")
-    wished = [sound for sound in named(description, STRUCK_WORDS) if sound.startswith("footstep")]
     told = SIGNS[str(ground.values["kind"])].touched if ground is not None else first.scene.setting.surface
-    sound = wished[0] if wished else told
+    sound = ground_wished(description) or told
     gap = statistics.median(float(after.at_s - before.at_s) for before, after in itertools.pairwise(walk))
     return Draft(
         sound,
@@ -266,11 +268,19 @@ def _materials(view: View, hits: Sequence[_Hit], description: str) -> dict[Fract
     return {start: _material(view, group, description) for start, group in groups.items()}
 
 
+def _happened(hits: Sequence[_Hit], description: str) -> dict[Fraction, tuple[str, str]]:
+    """What your words say happens once: each at the strongest contact that is left, the surest first among equals."""
+    wished = [sound for sound in blows_wished(description) if sound in ONCE]
+    strongest = sorted(hits, key=lambda hit: (-hit.strength, -hit.confidence, hit.at_s))
+    why = "your description has it, and this is the strongest contact for it"
+    return {hit.at_s: (sound, why) for hit, sound in zip(strongest, wished, strict=False)}
+
+
 def _material(view: View, hits: Sequence[_Hit], description: str) -> tuple[str, str]:
     scene = hits[0].scene
-    for sound in named(description, STRUCK_WORDS):
-        if sound.startswith("impact"):
-            return sound, "the material follows your description"
+    wished = [sound for sound in blows_wished(description) if sound not in ONCE]
+    if wished:
+        return wished[0], "it follows your description"
     if len(hits) >= 2 and scene.look.sees("fire") >= 0.2:
         return "impact.metal", "something glows where it is struck, so the material is taken for hot metal"
     named_class = _class_material(view, scene.span)

@@ -12,11 +12,11 @@ from immersivaudio.engine.cue import Sighting, Span, tidy
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
-from immersivaudio.engine.places import STRUCK_WORDS, named
 from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.sounds import stable_seed
 from immersivaudio.engine.things import VEHICLES, WALKERS
 from immersivaudio.engine.tracks import path_of
+from immersivaudio.engine.wishes import ground_wished
 
 _LEAST = 0.35
 _CROSSES, _LEAST_WAY, _LEAST_SPEED = 0.35, 0.12, 0.05
@@ -222,9 +222,9 @@ def _feet(view: View, rows: Sequence[Sighting], scene: Scene, description: str) 
 
 
 def _ground(view: View, row: Sighting, scene: Scene, description: str) -> str:
-    wished = [sound for sound in named(description, STRUCK_WORDS) if sound.startswith("footstep")]
+    wished = ground_wished(description)
     if wished:
-        return wished[0]
+        return wished
     ground = touched(view, row.span, "footstep")
     if ground is not None:
         return SIGNS[str(ground.values["kind"])].touched

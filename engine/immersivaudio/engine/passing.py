@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
+from immersivaudio.engine.wishes import passing_wished
 
 # How far a pass-by is heard before it enters and after it has left the picture, as a share of its time in it.
 _PERSISTENCE, _PERSISTENCE_MOST_S = 0.35, Fraction(5, 2)
@@ -28,6 +30,15 @@ def passbys(view: View, scenes: Sequence[Scene]) -> Iterator[Draft]:
         scene = scene_at(scenes, sighting.span.start_s + sighting.span.duration_s / 2)
         if scene is not None and not is_black(scene.look):
             yield _passby(sighting, scene, _clarity(view, scene, sighting))
+
+
+def as_described(drafts: Iterable[Draft], description: str) -> Iterator[Draft]:
+    """Things that pass and that nobody has named, as what your words name."""
+    said = passing_wished(description)
+    for draft in drafts:
+        if said and draft.sound != said:
+            draft = replace(draft, sound=said, why=f"{draft.why[:-1]}; your description says what it is.")
+        yield draft
 
 
 def _clarity(view: View, scene: Scene, sighting: Sighting) -> float:

@@ -159,7 +159,7 @@ FALLS_ON: Mapping[tuple[str, str], str] = {
     ("rain", "green"): "rain.leaves",
 }
 
-# How a wish in words names kinds, and sounds that no kind stands for.
+# How a wish in words names kinds; ``sound_words`` has how it names sounds.
 WORDS: Mapping[str, tuple[str, ...]] = {
     "sea": ("sea", "ocean", "surf", "beach", "coast", "shore", "waves", "harbour", "harbor"),
     "sand": ("sand", "desert", "dune", "dunes"),
@@ -178,49 +178,18 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "aerial": ("drone", "aerial", "flight", "flying"),
     "sky": ("sky", "clouds"),
 }  # fmt: skip
-WISHED_SOUNDS: Mapping[str, tuple[str, ...]] = {
-    "wind": ("wind", "windy", "gusts"),
-    "ventilation": ("ventilation", "server", "cleanroom", "air conditioning"),
-    "machine": ("machine", "factory", "machinery"),
-    "engine": ("engine", "motor", "tractor"),
-    "sea.boat": ("boat", "ferry"),
-    "rotor": ("helicopter", "rotor"),
-    "propeller": ("propeller", "biplane"),
-    "jet": ("jet", "airliner"),
-    "rocket": ("rocket",),
-    "thunder": ("thunder", "thunderstorm", "lightning"),
-    "drips": ("dripping", "drips"),
-    "clock": ("clock", "ticking"),
-    "rumble": ("rumble", "earthquake"),
-    "waterfall": ("waterfall", "waterfalls"),
-    "bees": ("bees", "beehive", "flies", "wasps", "apiary"),
-    "sizzle": ("frying", "sizzling", "frying pan", "barbecue"),
-    "boil": ("boiling", "simmering", "kettle"),
-    "paper": ("paper", "newspaper", "envelope"),
-    "pour": ("pour", "pours", "pouring", "poured"),
-    "cabin": ("car interior", "inside a car", "driving", "dashcam"),
-}
-STRUCK_WORDS: Mapping[str, tuple[str, ...]] = {
-    "impact.metal": ("metal", "iron", "steel", "anvil", "blacksmith", "forge", "sword", "pan", "pipe"),
-    "impact.glass": ("glass", "china", "cup", "cups", "mug", "plate", "plates", "dishes"),
-    "impact.stone": ("stone", "stones", "rock", "rocks", "brick", "concrete"),
-    "impact.wood": ("wooden", "plank", "planks", "table", "door", "board"),
-    "impact.soft": ("bag", "ball", "football", "soccer", "punch", "boxing", "pillow", "cushion", "body"),
-    "footstep.gravel": ("gravel",),
-    "footstep.snow": ("snow",),
-    "footstep.sand": ("sand", "beach", "dunes"),
-    "footstep.leaves": ("leaves",),
-    "footstep.grass": ("grass", "lawn", "meadow"),
-    "footstep.carpet": ("carpet", "rug"),
-    "footstep.wood": ("floorboards", "parquet", "boardwalk", "wooden floor"),
-    "footstep.hard": ("pavement", "floor", "corridor", "sidewalk", "stairs"),
-}  # fmt: skip
 
 
 def named(description: str, table: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The keys of ``table`` one of whose words stands in ``description`` and not denied ("no rain")."""
+    """The keys of ``table`` one of whose words stands in ``description`` and not denied ("no rain"). The longest phrases are
+    read first and used up: "broken glass" is not "glass" as well."""
     text = f" {' '.join(re.findall(r'[a-z]+', description.lower()))} "
-    return tuple(key for key, words in table.items() if any(_said(word, text) for word in words))
+    found: set[str] = set()
+    for word in sorted({word for words in table.values() for word in words}, key=lambda word: -len(word.split())):
+        if f" {word} " in text:
+            found |= {key for key, words in table.items() if word in words and _said(word, text)}
+            text = text.replace(f" {word} ", f" {' '.join('.' * len(word.split()))} ")
+    return tuple(key for key in table if key in found)
 
 
 def _said(word: str, text: str) -> bool:

@@ -20,7 +20,7 @@ from immersivaudio.engine.ensemble import weigh
 from immersivaudio.engine.keeping import keep_edits
 from immersivaudio.engine.looks import Scene, View, scenes
 from immersivaudio.engine.movers import vehicles, vessels, walkers
-from immersivaudio.engine.passing import missed_passbys, passbys, rustle
+from immersivaudio.engine.passing import as_described, missed_passbys, passbys, rustle
 from immersivaudio.engine.quiet import SPEECH_FROM, silences, speech_spans
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.spaces import in_space
@@ -94,7 +94,8 @@ def _drafts(view: View, places: Sequence[Scene], options: SpotOptions) -> Iterat
         gain_db, because = _ROOM_FOR_ORIGINAL.get(heard, (0.0, ""))
         sparse = options.density < 0.25 or heard in _ROOM_FOR_ORIGINAL
         yield from ambience(places, Plan(options.bar, sparse, gain_db, because, options.description, stays, view))
-    moving = [*passbys(view, places), *missed_passbys(view, places), *vehicles(view, places)]
+    unnamed = (*passbys(view, places), *missed_passbys(view, places))
+    moving = [*as_described(unnamed, options.description), *vehicles(view, places)]
     blows = list(contacts(view, places, 0.3 - 0.3 * options.density, options.description))
     if options.effects:
         yield from (_unless_heard(draft, stays) for draft in moving)

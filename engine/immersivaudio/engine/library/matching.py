@@ -17,86 +17,80 @@ from immersivaudio.engine import ucs
 from immersivaudio.engine.cue import Cue
 from immersivaudio.engine.library.index import Index
 from immersivaudio.engine.library.records import Entry
+from immersivaudio.engine.sound_words import SOUND_WORDS
 from immersivaudio.engine.sounds import BY_ID, VOCABULARY, Motion, Sound
 
 # Words of sound editors for the parts of our names; a part that is missing stands for itself.
+# What files say besides what :data:`SOUND_WORDS` calls a sound: words too wide for a wish ("shot", "key"), and parts.
 _WORDS = {
     part: tuple(words.split())
     for part, words in {
         "aircraft": "aircraft airplane plane jet airliner",
-        "bees": "bee bees fly flies wasp wasps hornet insect insects buzz buzzing swarm",
-        "beep": "beep beeps bleep blip notification alert",
-        "boil": "boil boils boiling simmer simmering",
+        "bees": "fly flies wasp hornet insect insects buzz buzzing swarm",
+        "beep": "blip notification alert",
+        "boil": "simmer",
         "break": "break breaks breaking smash shatter",
         "boat": "boat ship sailboat motorboat vessel",
         "cabin": "cabin interior inside onboard",
-        "camera": "camera shutter dslr photo",
+        "camera": "camera dslr photo",
         "car": "car auto automobile sedan vehicle",
-        "city": "city urban town street",
+        "city": "urban street",
         "carpet": "carpet rug",
-        "chop": "chop chopping axe hatchet cleaver",
+        "chop": "hatchet",
         "clap": "clap thunderclap crack strike stroke bolt",
-        "clock": "clock tick ticking",
+        "clock": "tick",
         "cloth": "cloth clothing clothes fabric jacket",
-        "crowd": "crowd walla people audience",
-        "door": "door doors",
-        "drips": "drip drips dripping drop drops",
-        "drone": "drone quadcopter multicopter uav",
-        "engine": "engine motor idle",
-        "explosion": "explosion explosions explode blast detonation bomb",
-        "fire": "fire flame flames campfire bonfire fireplace",
+        "crowd": "walla people",
+        "drips": "drop drops",
+        "drone": "drone multicopter uav",
+        "engine": "idle",
+        "explosion": "blast detonation",
+        "fire": "flame",
         "footstep": "footstep step feet walk walking run running",
-        "forest": "forest wood woods woodland park",
+        "forest": "wood park",
         "glass": "glass china porcelain ceramic bottle",
         "grass": "grass lawn meadow",
         "gravel": "gravel pebble pebbles shingle grit",
-        "gunshot": "gunshot gun shot pistol rifle shotgun revolver",
+        "gunshot": "gun shot",
         "hard": "hard concrete tile tiles marble asphalt pavement stone wood floor linoleum",
         "harbour": "harbour harbor dock quay marina lap lapping",
-        "heartbeat": "heartbeat heart heartbeats",
+        "heartbeat": "heart",
         "helicopter": "helicopter chopper",
         "impact": "impact hit hits knock bang strike thud blow slam clang clank tap drop smack",
-        "jet": "jet airliner turbine turbofan",
-        "keys": "keys key keyring",
-        "kick": "kick kicks bounce dribble ball",
+        "jet": "turbine turbofan",
+        "keys": "keys key",
+        "kick": "bounce dribble",
         "leaves": "leaves leaf foliage vegetation",
-        "machine": "machine machinery mechanical factory",
+        "machine": "mechanical",
         "metal": "metal metallic steel iron brass aluminium aluminum tin",
         "motorcycle": "motorcycle motorbike moped scooter",
-        "music": "music musical",
-        "night": "night cricket crickets insect insects nocturnal",
-        "paper": "paper page pages newspaper envelope",
+        "music": "musical",
+        "night": "cricket insect insects nocturnal",
+        "paper": "page pages",
         "passby": "pass passby passing by drive driveby flyby overhead",
         "plastic": "plastic pvc",
-        "pour": "pour pouring",
-        "propeller": "propeller prop cessna turboprop biplane",
-        "rain": "rain rainfall",
-        "room": "room roomtone",
+        "propeller": "prop cessna turboprop",
+        "room": "room",
         "roll": "roll rolls rolling",
         "roof": "roof attic tin",
-        "rotor": "rotor helicopter chopper drone quadcopter",
-        "rumble": "rumble",
+        "rotor": "chopper drone quadcopter",
         "sand": "sand sandy beach dune",
-        "scrape": "scrape scraping drag dragging slide grind",
-        "sea": "sea ocean surf wave waves shore beach seaside",
-        "sizzle": "sizzle sizzling fry frying grill",
+        "scrape": "drag slide grind",
+        "sea": "wave shore beach seaside",
+        "sizzle": "sizzle fry grill",
         "snow": "snow",
         "soft": "soft body bodyfall cushion pillow cloth carpet dull mattress flesh punch",
-        "splash": "splash plunge dive",
+        "splash": "plunge dive",
         "stone": "stone rock rocks concrete brick",
-        "stream": "stream brook creek river",
-        "thunder": "thunder thunderstorm lightning",
-        "traffic": "traffic highway motorway freeway road",
+        "traffic": "freeway road",
         "train": "train railway locomotive subway tram",
         "trees": "tree trees leaves foliage vegetation forest",
         "truck": "truck lorry semi van",
-        "typing": "typing keyboard typewriter",
-        "underwater": "underwater submerged hydrophone",
-        "ventilation": "ventilation hvac air conditioning fan vent duct",
-        "waterfall": "waterfall cascade waterfalls",
+        "typing": "keyboard",
+        "underwater": "submerged hydrophone",
+        "ventilation": "hvac air conditioning fan vent duct",
         "whistle": "whistle whistling howl howling tonal",
-        "whoosh": "whoosh swoosh swish",
-        "wind": "wind breeze gust gale",
+        "wind": "gust",
         "wood": "wood wooden timber plank",
     }.items()
 }  # fmt: skip
@@ -130,7 +124,12 @@ class Match:
 
 def parts(sound: Sound) -> tuple[tuple[str, ...], ...]:
     """What a file must say to be ``sound``: one of the words of each part."""
-    return tuple(_WORDS.get(part, (part,)) for part in sound.id.split("."))
+    return tuple(_called(part) for part in sound.id.split("."))
+
+
+def _called(part: str) -> tuple[str, ...]:
+    single = tuple(word for word in SOUND_WORDS.get(part, ()) if " " not in word)
+    return tuple(dict.fromkeys((*_WORDS.get(part, ()), *single))) or (part,)
 
 
 def _specific() -> frozenset[str]:
