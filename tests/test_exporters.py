@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
 from urllib.parse import unquote
@@ -16,7 +17,7 @@ from conftest import manifest
 from timelines import nothing_here
 
 from immersivaudio.cli import outputs
-from immersivaudio.engine import conform, dialects_out
+from immersivaudio.engine import conform, delivery, dialects_out
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, GainPoint, Licence, Span, Stem, Take, samples_at
 from immersivaudio.engine.errors import RequestError
 from immersivaudio.engine.exporters import rows
@@ -24,7 +25,7 @@ from immersivaudio.engine.importers.exact import range_of, time_at
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.mixing import MixOptions, MixResult, Placement, StemFile
 from immersivaudio.engine.otio_out import LaneFile, add_lanes
-from immersivaudio.engine.request import DIALECTS
+from immersivaudio.engine.request import DIALECTS, DeliveryWish
 from immersivaudio.engine.riding import Ride
 
 NAMES = sorted(Path(entry["file"]).name for entry in manifest()["timeline"])
@@ -216,6 +217,16 @@ def test_each_dialect_is_as_it_was_reviewed(dialect: str) -> None:
     name, text = golden(dialect)
     reviewed = (GOLDEN / name).read_text("utf-8")
     assert text == reviewed, "read the difference; where it is right, run `python tests/golden/write.py` and commit"
+
+
+@pytest.mark.parametrize("rate", [Fraction(25, 2), Fraction(12500, 1001), Fraction(1, 2)])
+def test_a_rate_that_an_editors_file_has_not_is_refused_before_any_work(rate: Fraction, tmp_path: Path) -> None:
+    asked = DeliveryWish(outputs=("stems", "otio"), dialect="premiere")
+    with pytest.raises(RequestError, match="frames a second"):
+        delivery.check(asked, None, Fraction(1), tmp_path, rate)
+    for known in (Fraction(24000, 1001), Fraction(25)):
+        delivery.check(asked, None, Fraction(1), tmp_path, known)
+    delivery.check(replace(asked, dialect="kdenlive"), None, Fraction(1), tmp_path, rate)
 
 
 @pytest.mark.parametrize("dialect", [name for name, endings in DIALECTS.items() if endings[0] != ".otio"])

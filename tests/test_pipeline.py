@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -458,13 +458,22 @@ def test_a_cue_that_lasts_no_time_is_left_out_and_said(ball: Path, tmp_path: Pat
     assert any("last no time" in warning for warning in outcome.warnings)
 
 
-def test_what_cannot_be_delivered_is_refused_before_it_is_watched(ball: Path, tmp_path: Path) -> None:
-    wish = DeliveryWish(outputs=("video",), container="webm", audio_codec="aac")
+@pytest.mark.parametrize(
+    ("wish", "rate", "said"),
+    [
+        (DeliveryWish(outputs=("video",), container="webm", audio_codec="aac"), Fraction(25), "webm"),
+        (DeliveryWish(outputs=("otio",), dialect="premiere"), Fraction(25, 2), "12.5 frames a second"),
+    ],
+)
+def test_what_cannot_be_delivered_is_refused_before_it_is_watched(
+    wish: DeliveryWish, rate: Fraction, said: str, draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    film = draw(lambda at_s: np.full((64, 64, 3), 90, np.uint8), 1.0, rate, name=f"still at {float(rate)}")
     events: list[Event] = []
     (tmp_path / "scratch").mkdir()
-    with pytest.raises(RequestError, match="webm"):
+    with pytest.raises(RequestError, match=said):
         workspace = Workspace(tmp_path / "cache", tmp_path / "scratch")
-        pipeline.score(ScoreRequest(media=ball, delivery=wish), workspace, events.append, lambda: False)
+        pipeline.score(ScoreRequest(media=film, delivery=wish), workspace, events.append, lambda: False)
     assert {event.stage for event in events if isinstance(event, Progress)} == {"conform"}
     with pytest.raises(OutputError, match="needs about"):
         delivery.check(DeliveryWish(), None, Fraction(10**9), tmp_path)

@@ -101,15 +101,21 @@ def deliver(job: Delivery) -> tuple[Made, ...]:
     return made
 
 
-def check(wish: DeliveryWish, source: Path | None, duration_s: Fraction, folder: Path) -> None:
-    """Refuse before any work what could not be delivered after it; ``folder`` is on the disk that will be worked on.
+def check(
+    wish: DeliveryWish, source: Path | None, duration_s: Fraction, folder: Path, rate: Fraction | None = None
+) -> None:
+    """Refuse before any work what could not be delivered after it; ``folder`` is on the disk that will be worked on, and
+    ``rate`` the edit's.
 
     Raises:
-        RequestError: the container takes not this picture or not this codec. OutputError: the disk has no room.
+        RequestError: the container takes not this picture or not this codec, or the editor's file not this rate.
+        OutputError: the disk has no room.
         UnavailableError: content credentials are wanted, and nothing here can sign them.
     """
     if wish.credentials:
         credentials.check()
+    if "otio" in wish.outputs and rate is not None:
+        dialects_out.check(rate, wish.dialect)
     if "video" in wish.outputs and source is not None:
         media.check_fit(source, _video_ending(wish, source), wish.audio_codec, folder)
     if "audio" in wish.outputs and (ending := _sound_ending(wish)) != "wav":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -43,6 +44,16 @@ def spoken(laid: otio.schema.Timeline, edit: Edit, dialect: str) -> otio.schema.
         result.metadata.setdefault("Resolve_OTIO", {"Resolve OTIO Meta Version": "1.0"})
         _plain_paths(result, edit)
     return result
+
+
+def check(rate: Fraction, dialect: str) -> None:
+    """Refuse before any work what the file of ``dialect`` cannot hold.
+
+    Raises:
+        RequestError: an edit of ``rate`` frames a second.
+    """
+    if dialect == "premiere":
+        xmeml.check(rate)
 
 
 def document(

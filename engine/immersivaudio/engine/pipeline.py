@@ -71,7 +71,7 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     job = _Job(request, workspace, emit, cancelled)
     edit, timeline = job.conform()
     if request.goal is Goal.DELIVER:
-        delivery.check(request.delivery, request.media, edit.duration_s, workspace.scratch)
+        delivery.check(request.delivery, request.media, edit.duration_s, workspace.scratch, edit.rate)
     given = request.sheet if request.goal is Goal.DELIVER else None
     with job.listening(edit) as ears:
         example = job.hear_example(given)

@@ -34,13 +34,22 @@ def write(sheet: Sheet) -> str:
     Raises:
         RequestError: its frame rate has no name there.
     """
-    if sheet.rate.denominator not in (1, 1001):
-        raise RequestError(
-            f"Final Cut Pro 7 XML has no {float(sheet.rate):g} frames a second.", "Choose another editor with --for."
-        )
+    check(sheet.rate)
     root = Element("xmeml", version="4")
     root.append(_Writer(sheet).sequence())
     return text(root)
+
+
+def check(rate: Fraction) -> None:
+    """Refuse a frame rate that is neither whole nor 1000/1001 of a whole one.
+
+    Raises:
+        RequestError: it has no name there.
+    """
+    if rate not in (round(rate), Fraction(1000 * round(rate), 1001)):
+        raise RequestError(
+            f"Final Cut Pro 7 XML has no {float(rate):g} frames a second.", "Choose another editor with --for."
+        )
 
 
 def append(own: OwnDocument, sheet: Sheet) -> str | None:
