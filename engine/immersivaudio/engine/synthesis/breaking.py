@@ -8,7 +8,7 @@ import scipy
 
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, Rng, glide, lerp, panned, seconds
 from immersivaudio.engine.synthesis.impacts import ringing
-from immersivaudio.engine.synthesis.noise import band, burst, hump, slope
+from immersivaudio.engine.synthesis.noise import burst, drawn_noise, hump, slope
 from immersivaudio.engine.synthesis.props import Part, hissed, knocked, laid
 from immersivaudio.engine.synthesis.space import darkened
 
@@ -60,15 +60,16 @@ class GlassBreak:
 
 def _roar(rng: Rng, length_s: float, opening: tuple[float, float], fall_s: float) -> Array:
     """Noise ``[2, n]`` whose top falls from ``opening[0]`` to ``opening[1]`` Hz while it dies away: near things bright, far
-    ones that arrive later dull."""
-    t = seconds(length_s)
-    out = np.zeros((2, len(t)))
+    ones that arrive later dull. Each part is made as long and with as many frequencies as are heard of it."""
+    t = seconds(length_s).astype(np.float32)
+    out = np.zeros((2, len(t)), np.float32)
     for k, top_hz in enumerate(np.geomspace(opening[0], opening[1], 4)):
-        row = np.stack([burst(rng, length_s + 1e-6, band(22.0, float(top_hz), 2))[: len(t)] for _ in range(2)])
-        row = 0.8 * row + 0.3 * row.mean(axis=0)
         own_s = fall_s * (0.06, 0.2, 0.55, 1.0)[k]
-        late = np.clip(t / (0.02 + 0.5 * own_s), 0, 1) if k else 1.0
-        out += row / np.std(row) * late * np.exp(-t / own_s) * (0.8, 0.6, 0.8, 1.0)[k]
+        near = t[: int(9 * own_s * RATE_HZ)]
+        row = drawn_noise(rng, len(near), (22.0, float(top_hz)))
+        row = 0.8 * row + 0.3 * row.mean(axis=0)
+        late = np.clip(near / (0.02 + 0.5 * own_s), 0, 1) if k else np.float32(1.0)
+        out[:, : len(near)] += row * (late * np.exp(-near / own_s) * ((0.8, 0.6, 0.8, 1.0)[k] / float(np.std(row))))
     return out
 
 
@@ -83,19 +84,35 @@ class Explosion:
         """``[2, n]``, the shock at its start."""
         strength, size = self._ask["strength"], self._ask["size"]
         positive_s, length_s = glide(0.004, 0.025, size), glide(2.2, 5.5, size)
-        t = seconds(length_s)
-        shock = (1 - t / positive_s) * np.exp(-t / positive_s) * np.minimum(1.0, (t + 1e-4) / 0.0004)
-        wave = 0.9 * shock + 0.5 * _roar(rng, length_s, (lerp(1_500.0, 7_000.0, strength), 90.0), glide(0.5, 1.5, size))
-        heave = np.interp(t, np.arange(0.0, length_s + 0.2, 0.15), np.exp(0.4 * rng.standard_normal(int(length_s / 0.15) + 3))[: len(np.arange(0.0, length_s + 0.2, 0.15))])  # fmt: skip
-        wave[:, 4_800:] *= heave[4_800:]
-        wave += np.sin(2 * np.pi * glide(55.0, 32.0, size) * t) * np.exp(-t / 0.25) * np.minimum(1.0, t / 0.01)
-        debris: list[Part] = [
-            (rng.gamma(3.0, 0.3), 0.12 * min(1.0, 0.3 * (1 + rng.pareto(2.0))), self._piece(rng))
+        t = seconds(length_s).astype(np.float32)
+        wave = 0.5 * _roar(rng, length_s, (lerp(1_500.0, 7_000.0, strength), 90.0), glide(0.5, 1.5, size))
+        wave[:, 4_800:] *= self._heave(rng, t)[4_800:]
+        low = t[: RATE_HZ * 5 // 2]
+        wave[:, : len(low)] += (
+            np.sin(2 * np.pi * glide(55.0, 32.0, size) * low) * np.exp(-low / 0.25) * np.minimum(1.0, low / 0.01)
+        )
+        rest = scattered(self._debris(rng, size), rng, 0.8)[:, : len(t)]
+        wave[:, : rest.shape[1]] += rest
+        wave = 0.75 * np.tanh(1.2 * wave) * np.minimum(1.0, (t[-1] - t) / (0.4 * length_s))
+        # The shock is what peaks, whatever the roar draws.
+        early = t[: int(20 * positive_s * RATE_HZ)]
+        shock = (1 - early / positive_s) * np.exp(-early / positive_s)
+        wave[:, : len(early)] += 0.75 * shock * np.minimum(1.0, (early + 1e-4) / 0.0004)
+        return darkened(wave, self._ask["distance"])
+
+    @staticmethod
+    def _heave(rng: Rng, t: Array) -> Array:
+        """The fire and the echoes swell and sink some times a second."""
+        points = np.arange(0.0, float(t[-1]) + 0.3, 0.15)
+        return np.interp(t, points, np.exp(0.4 * rng.standard_normal(len(points)))).astype(np.float32)
+
+    def _debris(self, rng: Rng, size: float) -> list[Part]:
+        """What comes down: a few kinds of pieces, each many times."""
+        kinds = [self._piece(rng) for _ in range(12)]
+        return [
+            (rng.gamma(3.0, 0.3), 0.12 * min(1.0, 0.3 * (1 + rng.pareto(2.0))), kinds[int(rng.integers(0, len(kinds)))])
             for _ in range(int(lerp(10, 70, size)))
         ]
-        rest = scattered(debris, rng, 0.8)[:, : len(t)]
-        wave[:, : rest.shape[1]] += rest
-        return darkened(np.tanh(1.2 * wave) * np.minimum(1.0, (t[-1] - t) / (0.4 * length_s)), self._ask["distance"])
 
     @staticmethod
     def _piece(rng: Rng) -> Array:
@@ -118,7 +135,7 @@ class Gunshot:
         blast = (1 - t / positive_s) * np.exp(-t / positive_s)
         gas = hissed(rng, glide(500.0, 150.0, size), lerp(3_500.0, 12_000.0, strength), glide(0.006, 0.016, size))
         dry = laid([(0.0, 1.0, blast[:4_800]), (0.0, 0.8, gas), (0.0015, 0.4, burst(rng, 0.06, hump(160.0, 0.9)) * np.exp(-seconds(0.06) / 0.015))])  # fmt: skip
-        echo = np.stack([burst(rng, length_s + 1e-6, band(90.0, 2_500.0, 1) * slope(-3.0, 500.0))[: len(t)] for _ in range(2)])  # fmt: skip
+        echo = drawn_noise(rng, len(t), (90.0, 2_500.0), 1, slope(-3.0, 500.0))
         answers = np.zeros((2, len(t)))
         for _ in range(int(rng.integers(4, 9))):
             late = int(rng.uniform(0.05, 0.7) * RATE_HZ)

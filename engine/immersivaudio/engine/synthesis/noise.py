@@ -103,3 +103,18 @@ def burst(rng: Rng, duration_s: float, magnitude: Array) -> Array:
     shape = np.interp(fft.rfftfreq(size, 1 / RATE_HZ), BIN_HZ, magnitude)
     out: Array = fft.irfft(fft.rfft(rng.standard_normal(size)) * shape, size)[:n]
     return out
+
+
+def drawn_noise(
+    rng: Rng, samples: int, edges_hz: tuple[float, float], order: int = 2, tilt: Array | None = None
+) -> Array:
+    """A long piece of noise in a band, two independent channels ``[2, samples]``: drawn as a spectrum, and of that only what
+    is heard, three octaves beyond the upper edge. ``tilt`` ``[bins]`` shapes it besides."""
+    size = fft.next_fast_len(max(8, samples), real=True)
+    hz = fft.rfftfreq(size, 1 / RATE_HZ)
+    heard = int(np.searchsorted(hz, 8 * edges_hz[1]))
+    shape = band(*edges_hz, order) * (1.0 if tilt is None else tilt)
+    spectrum = np.zeros((2, len(hz)), np.complex64)
+    draws = rng.standard_normal((2, heard, 2), np.float32).view(np.complex64)[..., 0]
+    spectrum[:, :heard] = draws * np.interp(hz[:heard], BIN_HZ, shape).astype(np.float32)
+    return np.asarray(fft.irfft(spectrum, size)[:, :samples])
