@@ -513,6 +513,24 @@ def test_an_editors_own_schemas_are_passed_over_and_said(place: str) -> None:
     assert len([text for text in edit.warnings if "Vendor.7" in text]) == 1
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "said"),
+    [
+        ({"media_references": None}, "the Clip 'a' lacks media_references"),
+        ({"source_range": 4}, "object named 'a' .of type 'Clip'.: expected type TimeRange"),
+        ({"source_range": {"OTIO_SCHEMA": "TimeRange.1"}}, "no OpenTimelineIO file: .*another form"),
+    ],
+)
+def test_what_a_clip_lacks_is_said_in_the_files_own_names(spoilt: dict[str, object], said: str) -> None:
+    made = json.loads(timeline(track(clip("a", 0, 24))).to_json_string())
+    told = made["tracks"]["children"][0]["children"][0]
+    told.update(spoilt)
+    made["tracks"]["children"][0]["children"][0] = {key: value for key, value in told.items() if value is not None}
+    with pytest.raises(TimelineError, match=said) as caught:
+        conform.from_json(json.dumps(made), {}, probe, Path("/media"))
+    assert "opentimelineio7" not in caught.value.message and "near line" not in caught.value.message
+
+
 def test_a_key_that_stands_twice_does_not_crash_the_reader() -> None:
     text = timeline(track(clip("a", 0, 24))).to_json_string()
     marker = otio.schema.Marker(name="m", marked_range=span(0, 1)).to_json_string()

@@ -17,6 +17,9 @@ from immersivaudio.engine.importers.flatten import CLIPS_AT_MOST
 from immersivaudio.engine.importers.warnings import Grumbles
 
 _CLIP = re.compile(r'"Clip\.\d')
+_COMPILED = re.compile(r"\bN(\d\w+)E\b")
+_REREAD_LINE = re.compile(r" ?\(?near line \d+\)?")
+_LACKING = re.compile(r"^While reading object named ('.*') \(of type '(\w+)'\): (\w+)$")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _OPEN, _CLOSE = np.frombuffer(b"[{", np.uint8), np.frombuffer(b"]}", np.uint8)
 _DEPTH_AT_MOST = 400
@@ -62,8 +65,22 @@ def _refuse_depth(text: str) -> None:
 
 
 def _first_line(error: Exception) -> str:
+    """What a reader complains of, in the names of the file: not in those that a C++ compiler gave to its types, nor by
+    lines of the text that was put together for it."""
     text = str(error.args[0] if error.args else error).splitlines()
-    return text[0].rstrip(".") if text else type(error).__name__
+    if not text:
+        return type(error).__name__
+    line = _COMPILED.sub(lambda found: _innermost(found[1]), _REREAD_LINE.sub("", text[0]).rstrip("."))
+    return _LACKING.sub(r"the \2 \1 lacks \3", line) or "its content is of another form"
+
+
+def _innermost(mangled: str) -> str:
+    """The last of names that stand behind their lengths: ``14opentimelineio4Clip`` is a Clip."""
+    name = mangled
+    while length := re.match(r"\d+", mangled):
+        end = length.end() + int(length[0])
+        name, mangled = mangled[length.end() : end], mangled[end:]
+    return name
 
 
 def _timeline(found: object, grumbles: Grumbles) -> otio.schema.Timeline:
