@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import opentimelineio as otio
 import pytest
 from test_exporters import HIT_S, is_ours, laid_on
 from timelines import nothing_here
@@ -183,6 +184,35 @@ def test_a_scored_document_may_be_scored_again(document: Path) -> None:
     assert "file" not in ids
     starts = [name for name in ids if "file-" not in name]
     assert len(starts) == len(set(starts)), "no id twice"
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "mine"),
+    [
+        ("cut.kdenlive", "talk &amp; walk.mp4", '<property name="resource">cut.foley.wav<'),
+        ("sound.xml", "file:///f/c.mov", "<pathurl>cut.foley.wav<"),
+    ],
+)
+def test_a_file_of_the_users_that_is_called_like_ours_stays_theirs(
+    name: str, theirs: str, mine: str, tmp_path: Path
+) -> None:
+    given = KDENLIVE_23 if name.endswith(".kdenlive") else SYNTHETIC[name]
+    assert theirs in given
+    path = tmp_path / name
+    path.write_text(given.replace(theirs, "cut.foley.wav"), "utf-8")
+    _, text, _ = scored(path)
+    pointed = dialects_out.pointed(text, {"cut.foley.wav": "/out/cut.foley.wav"})
+    assert text.count(mine) > pointed.count(mine) == 1
+    assert pointed.count("/out/cut.foley.wav") == text.count(mine) - 1
+
+
+def test_a_clip_of_the_users_that_names_a_file_like_ours_stays_theirs() -> None:
+    clips = [otio.schema.Clip(name, otio.schema.ExternalReference("cut.foley.wav")) for name in ("theirs", "ours")]
+    clips[1].metadata["immersivaudio"] = {"generated": True}
+    timeline = otio.schema.Timeline("cut", tracks=[otio.schema.Track("A1", clips, kind="Audio")])
+    text = dialects_out.pointed(timeline.to_json_string(), {"cut.foley.wav": "/out/cut.foley.wav"})
+    after = otio.adapters.read_from_string(text, "otio_json")
+    assert [clip.media_reference.target_url for clip in after.find_clips()] == ["cut.foley.wav", "/out/cut.foley.wav"]
 
 
 @pytest.mark.parametrize(

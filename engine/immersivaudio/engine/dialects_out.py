@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from xml.sax.saxutils import escape
 import opentimelineio as otio
 
 from immersivaudio.engine import media, riding
-from immersivaudio.engine.cue import Edit
+from immersivaudio.engine.cue import Edit, Stem
 from immersivaudio.engine.exporters import mlt, mlt_own, rows, xmeml
 from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.importers.sources import path_names
@@ -31,6 +32,8 @@ _APPENDED: Mapping[str, Callable[[OwnDocument, rows.Sheet], str | None]] = {
     "premiere": xmeml.append,
     "kdenlive": mlt_own.append,
 }
+# What was put into a document of the user's own: see OwnDocument.prefix.
+_PUT_IN = re.compile(r'<(file|producer) id="immersivaudio\d*_[^"]*"[^>]*(?<!/)>.*?</\1>', re.DOTALL)
 _LEAST_DB, _MOST_DB = -100.0, 30.0
 
 
@@ -78,11 +81,18 @@ def document(
 
 
 def pointed(text: str, paths: Mapping[str, str]) -> str:
-    """A finished timeline, of any format, whose media names are completed: ``paths`` are the files' places by name."""
+    """A finished timeline, of any format, whose media names are completed: ``paths`` are the files' places by name. The
+    user's own clips stay as they are, also where they name a file of theirs like one of ours."""
     if text.lstrip().startswith("{"):
         tree = json.loads(text)
         _point(tree, paths)
         return json.dumps(tree, indent=2)
+    if _PUT_IN.search(text):
+        return _PUT_IN.sub(lambda found: _completed(found[0], paths), text)
+    return _completed(text, paths)
+
+
+def _completed(text: str, paths: Mapping[str, str]) -> str:
     for name, path in paths.items():
         for place, told in (('<property name="resource">', path), ("<pathurl>", xmeml.url_of(path))):
             text = text.replace(f"{place}{escape(name)}<", f"{place}{escape(told)}<")
@@ -94,10 +104,19 @@ def _point(node: Any, paths: Mapping[str, str]) -> None:
         for item in node:
             _point(item, paths)
     elif isinstance(node, dict):
+        if str(node.get("OTIO_SCHEMA", "")).startswith("Clip.") and not _is_generated(node):
+            # The original sound as mixed is the one file of ours that a clip without a cue plays.
+            paths = {name: path for name, path in paths.items() if Path(name).stem.endswith(f".{Stem.DIALOGUE}")}
         if isinstance(node.get("target_url"), str):
             node["target_url"] = paths.get(node["target_url"], node["target_url"])
         for item in node.values():
             _point(item, paths)
+
+
+def _is_generated(clip: Mapping[str, Any]) -> bool:
+    metadata = clip.get("metadata")
+    told = metadata.get(NAMESPACE) if isinstance(metadata, dict) else None
+    return isinstance(told, dict) and told.get("generated") is True
 
 
 def _plain_paths(timeline: otio.schema.Timeline, edit: Edit) -> None:
