@@ -122,11 +122,13 @@ class RainLeaves:
 
 
 class _Drip:
-    """A place that drips: nearly even in time (a drop falls when it has grown heavy enough), its own pool below."""
+    """A place that drips: nearly even in time or by turns (a drop falls when it has grown heavy enough), always from the
+    same height into the same water, so that its bubbles are much alike."""
 
     def __init__(self, rng: Rng, every_s: float) -> None:
-        self._rng, self._every_s = rng, every_s
-        self._radius_m, self._sides = glide(0.0028, 0.006, rng.random()), panned(rng.uniform(-0.8, 0.8))
+        self._rng, self._every_s, self._uneven = rng, every_s, glide(0.03, 0.3, rng.random())
+        self._radius_m, self._sides = glide(0.0008, 0.0030, rng.random()), panned(rng.uniform(-0.8, 0.8))
+        self._shut_s = rng.uniform(0.008, 0.024)
         self._loud, self.next_s = glide(0.35, 1.0, rng.random()), rng.uniform(0.0, every_s)
 
     def fall(self, tape: Tape, now_s: float) -> None:
@@ -134,18 +136,28 @@ class _Drip:
         while self.next_s < now_s + FRAME_S:
             start = max(0, int((self.next_s - now_s) * RATE_HZ))
             tape.lay(start, self._loud * self._plop(), self._sides)
-            self.next_s += self._every_s * self._rng.normal(1.0, 0.06)
+            self.next_s += self._every_s * max(0.25, self._rng.normal(1.0, self._uneven))
 
     def _plop(self) -> Array:
-        """The click of the landing, and 4 to 20 ms later the bubble that the crater has shut in; often a second one."""
+        """The splash of the landing; 8 to 24 ms later the bubble that the crater shuts in, which rings in millimetres
+        (Pumphrey and Elmore 1990; Phillips, Agarwal and Jordan 2018) and rises as it nears the surface; then now and
+        then smaller ones, and droplets that fall back."""
         rng, out = self._rng, np.zeros(int(0.32 * RATE_HZ))
-        tap = patter(2_000.0, 7_000.0, (0.0004, 0.001))(rng)
-        out[: len(tap)] += 0.14 * tap
-        for share in (1.0, 0.5)[: 1 + int(rng.random() < 0.5)]:
-            wave = bubble(rng, self._radius_m * rng.uniform(0.85, 1.15) * (0.4 + 0.6 * share), rng.uniform(0.1, 0.5))
-            first = int(rng.uniform(0.004, 0.02) * RATE_HZ / share)
-            out[first : first + len(wave)] += share * wave[: len(out) - first]
+        self._add(out, 0.0, 0.2 * patter(1_500.0, 8_000.0, (0.0008, 0.003))(rng))
+        shut_s = self._shut_s * rng.uniform(0.85, 1.15)
+        self._add(out, shut_s, bubble(rng, self._radius_m * rng.uniform(0.75, 1.2), rng.uniform(0.05, 0.3)))
+        for _ in range(int(rng.poisson(2.0))):
+            small = rng.uniform(0.3, 0.8)
+            late_s = shut_s + rng.uniform(0.006, 0.05)
+            self._add(out, late_s, small**2 * bubble(rng, self._radius_m * small, rng.uniform(0.05, 0.3)))
+        for _ in range(int(rng.poisson(2.0))):
+            self._add(out, rng.uniform(0.04, 0.2), 0.05 * rng.random() * patter(2_500.0, 9_000.0)(rng))
         return out
+
+    @staticmethod
+    def _add(out: Array, at_s: float, wave: Array) -> None:
+        first = int(at_s * RATE_HZ)
+        out[first : first + len(wave)] += wave[: len(out) - first]
 
 
 class Drips:
