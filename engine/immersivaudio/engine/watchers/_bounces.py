@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from immersivaudio.engine.watchers._jerks import jerk
 from immersivaudio.engine.watchers._movers import Mover
+from immersivaudio.engine.watchers._trains import Landing, in_trains
 
 Values = NDArray[np.float64]
 
@@ -34,6 +35,7 @@ _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
 _WEIGHTS = (0.36, 0.55, 0.60, 0.11, -0.63, 4.42, 0.60, -0.33, -0.20, -1.37, 0.82, -3.45)
 _COMPACT, _ALONG, _BESIDE, _LEEWAY, _ASLANT = 0.06, 0.4, 0.3, 0.06, 0.3
 _DOUBTFUL, _CLEAR_S, _INSIDE_S = -1.0, 0.12, 0.08
+_THINKABLE, _TRAINED, _HALTED = -3.0, 1.5, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +321,7 @@ class Ways:
             found += judged
             told.append((mover, tuple(kink.time_s for kink, sure in judged if sure > _DOUBTFUL)))
         lives = np.array([(mover.times_s[0], mover.times_s[-1]) for mover in movers]).reshape(-1, 2)
-        return cls(tuple(sorted(found, key=lambda pair: pair[0].time_s)), tuple(told), lives)
+        return cls(_in_turn(sorted(found, key=lambda pair: pair[0].time_s)), tuple(told), lives)
 
     def near(self, time_s: float, x: float, y: float, within_s: float) -> tuple[Kink, float] | None:
         """The likeliest kink near a moment and a place."""
@@ -339,6 +341,18 @@ class Ways:
             for mover, sudden in (self.movers[i] for i in there)
             if all(abs(time_s - t) > _CLEAR_S for t in sudden)
         )
+
+
+def _in_turn(found: Sequence[tuple[Kink, float]]) -> tuple[tuple[Kink, float], ...]:
+    """Believe bounces more that come in a train; its last may lie still after it."""
+    down = [
+        i
+        for i, (k, sure) in enumerate(found)
+        if sure > _THINKABLE and k.before[1] > 0.0 and k.after[1] < _HALTED * k.before[1]
+    ]
+    trained = in_trains([Landing(k.time_s, k.x, k.y, k.step_s, sure > 0.0) for k, sure in (found[i] for i in down)])
+    members = {down[i] for i in trained}
+    return tuple((kink, sure + _TRAINED * (i in members)) for i, (kink, sure) in enumerate(found))
 
 
 def _follows(mover: Mover, at: tuple[float, float, float, float, float]) -> bool:

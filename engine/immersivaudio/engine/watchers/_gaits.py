@@ -3,8 +3,8 @@
 
 No foot of a small figure can be followed, but its silhouette tells: it is widest, and its middle lowest, when one foot
 comes down while the other is still behind, once a step (Murray 1967, "Gait as a total pattern of movement"; Ben Abdelkader
-et al. 2002, "Stride and cadence as a biometric"). So where an upright thing gets ahead while its width, and mostly its
-height over the ground, go up and down evenly, it steps; a sine through both says when.
+et al. 2002, "Stride and cadence as a biometric"). So where an upright thing gets evenly ahead while its width, and mostly its
+height over the ground, go up and down evenly and together, it steps; a sine through both says when.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from immersivaudio.engine.watchers._movers import Mover
 
 Values = NDArray[np.float64]
 
-_PACES_S = np.arange(0.26, 0.86, 0.01)
+_PACES_S = np.arange(0.28, 0.72, 0.01)  # from a sprint, 3.6 steps a second, to a stroll, 1.4
 _LEAST_STEPS, _LEAST_POINTS = 3.5, 24
 _STRETCH_S = 3.2  # a pace is even for so long
 _UPRIGHT, _LEAST_TALL = 1.1, 0.08
 _GETS_AHEAD, _SWINGS = 0.25, 0.03
+_STEADY = 0.5  # what stops and goes, a car in a queue, swells and shrinks as it does
 _WAY = 0.85  # of what it goes leads to where it gets: who dances or is swung goes to and fro
-_LEAST_EVEN, _SURE_BY, _IN_STEP = 0.36, 10.0, 0.25
+_LEAST_EVEN, _SURE_BY, _IN_STEP, _TOLD = 0.36, 10.0, 0.15, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,9 @@ def _steps(mover: Mover, part: slice) -> list[Footfall]:
         return []
     paces = _PACES_S[times[-1] - times[0] >= _PACES_S * _LEAST_STEPS]
     found = [
-        (_evenness(*sways), float(pace), sways[0]) for pace in paces for sways in [_sways(times, boxes, centres, pace)]
+        (_evenness(*sways, float(pace)), float(pace), sways[0])
+        for pace in paces
+        for sways in [_sways(times, boxes, centres, pace)]
     ]
     even, pace, sway = max(found, key=lambda one: one[0], default=(0.0, 0.0, _Sway(0.0, 0.0, 0.0)))
     if even < _LEAST_EVEN or sway.reach < _SWINGS * tall:
@@ -87,11 +90,15 @@ def _steps(mover: Mover, part: slice) -> list[Footfall]:
 
 
 def _gets_ahead(times: Values, centres: Values, tall: float) -> bool:
-    """Whether it goes somewhere, a quarter of its height a second at least, and straight on."""
+    """Whether it goes somewhere, a quarter of its height a second at least, straight on and at a steady speed."""
     way = np.abs(np.diff(centres[:, 0])).sum()
     ahead = abs(centres[-1, 0] - centres[0, 0])
     smooth = np.abs(np.diff(centres[:: max(1, len(centres) // 8), 0])).sum()
-    return bool(ahead >= _GETS_AHEAD * tall * (times[-1] - times[0]) and ahead >= _WAY * smooth and way > 0)
+    middle = len(times) // 2
+    halves = [(centres[b, 0] - centres[a, 0]) / (times[b] - times[a]) for a, b in ((0, middle), (middle, -1))]
+    steady = min(map(abs, halves)) >= _STEADY * max(map(abs, halves))
+    far = ahead >= _GETS_AHEAD * tall * (times[-1] - times[0])
+    return bool(far and steady and ahead >= _WAY * smooth and way > 0)
 
 
 def _sways(times: Values, boxes: Values, centres: Values, pace: float) -> tuple[_Sway, _Sway]:
@@ -113,8 +120,12 @@ def _sway(times: Values, values: Values, pace: float) -> _Sway:
     return _Sway(1.0 - left / max(float(np.square(rest).sum()), 1e-12), peak, float(np.hypot(*parts)))
 
 
-def _evenness(width: _Sway, height: _Sway) -> float:
-    """How much of both a sine tells, the lesser counted where they are in step."""
+def _evenness(width: _Sway, height: _Sway, pace: float) -> float:
+    """How much of both a sine tells, the lesser counted where it tells enough; nothing where they are out of step, for a
+    body sinks as its legs part."""
+    off = abs((width.peak_s - height.peak_s + pace / 2) % pace - pace / 2)
+    if height.told > _TOLD and off > _IN_STEP * pace:
+        return 0.0
     return max(width.told, (width.told + height.told) / 2) if width.told > height.told / 3 else width.told
 
 
