@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from immersivaudio.engine.cue import MUSIC_GROUPS, Stem
 from immersivaudio.engine.errors import OutputError, RequestError
 from immersivaudio.engine.request import DIALECTS, GENERIC
 
@@ -22,7 +23,7 @@ _TIMELINES = frozenset(ending for endings in DIALECTS.values() for ending in end
 _CUES = ".cues.json"
 _MANIFEST = ".manifest.json"
 _TAKES = "takes"
-_LANES = ("dialogue", "ambience", "foley", "effects", "music")
+_LANES = (*Stem, *(f"{Stem.MUSIC}-{group}" for group in MUSIC_GROUPS))
 
 
 @dataclass(frozen=True, slots=True)

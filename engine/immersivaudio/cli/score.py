@@ -23,6 +23,7 @@ TIMELINES = frozenset(
     (".otio", ".otioz", ".otiod", ".edl", ".fcpxml", ".fcpxmld", ".xml", ".aaf", ".kdenlive", ".mlt", ".xges")
 )
 _PRESETS = ("youtube", "ebu-r128", "atsc-a85", "podcast", "none")
+_DELIVERY = ("container", "codec", "loudness", "mix", "original", "takes", "takes_of", "credentials", "music_stems")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ def _shared(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--credentials", is_flag=True, help="Sign what was made (C2PA): it says that it was generated, and by what."
 )
+@click.option("--music-stems", is_flag=True, help="Music as one stem and lane for each instrument group.")
 @click.option("--takes-of", multiple=True, metavar="CUE", help="Only of this cue; may be given again.")
 @click.option("--overwrite", is_flag=True, help="Replace what is there.")
 @_shared
@@ -107,10 +109,7 @@ def score(source: Path, out: Path | None, kind: str | None, cues: Path | None, *
     track a stem. What was heard and why, the stems, the manifest of licences and a page to look at lie beside it, in a
     folder that ends in .files.
     """
-    delivery = {
-        name: rest.pop(name)
-        for name in ("container", "codec", "loudness", "mix", "original", "takes", "takes_of", "credentials")
-    }
+    delivery = {name: rest.pop(name) for name in _DELIVERY}
     form = Form(delivery["container"], rest.pop("dialect") or "")
     goal = plan(_existing(source), _is_timeline(source), out, kind or "", rest.pop("overwrite"), form)
     wish = Wish(**rest)
@@ -209,6 +208,7 @@ def _fill_delivery(spec: Any, goal: Plan, delivery: dict[str, Any]) -> None:
     spec.delivery.takes = delivery["takes"]
     spec.delivery.takes_of.extend(delivery["takes_of"])
     spec.delivery.credentials = delivery["credentials"]
+    spec.delivery.music_stems = delivery["music_stems"]
 
 
 @contextlib.contextmanager

@@ -35,6 +35,8 @@ class Stem(enum.StrEnum):
 
 
 GENERATED_STEMS = (Stem.AMBIENCE, Stem.FOLEY, Stem.EFFECTS, Stem.MUSIC)
+MUSIC_GROUPS = ("lead", "strings", "keys", "bass", "percussion")
+"""The instrument groups that composed music may be delivered in, each a stem of its own."""
 
 
 def samples_at(seconds: Fraction | float, sample_rate_hz: int = SAMPLE_RATE_HZ) -> int:

@@ -21,7 +21,7 @@ import opentimelineio as otio
 from immersivaudio.engine import bwf, credentials, dialects_out, media, notes_out, otio_out, report, sheets
 from immersivaudio.engine import takes as take_files
 from immersivaudio.engine.audio import amplitude
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
+from immersivaudio.engine.cue import MUSIC_GROUPS, SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError, OutputError
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -37,6 +37,8 @@ _PLAYED_EXACTLY = {"kdenlive": ".mov"}
 _CUT_TO_THE_SAMPLE = (".mp4", ".m4v", ".mov")
 # Takes, original, stems and bounce in 32 bits, stems again in 24: so much disk a second of the record asks for, about.
 _BYTES_PER_S = 8 * 2 * 4 * SAMPLE_RATE_HZ
+# A group's take, its stem in 32 bits and that in 24.
+_GROUPS_BYTES_PER_S = len(MUSIC_GROUPS) * 3 * 2 * 4 * SAMPLE_RATE_HZ
 _DAY_SAMPLES = 24 * 3600 * SAMPLE_RATE_HZ
 
 
@@ -120,7 +122,7 @@ def check(
         media.check_fit(source, _video_ending(wish, source), wish.audio_codec, folder)
     if "audio" in wish.outputs and (ending := _sound_ending(wish)) != "wav":
         media.check_fit(None, ending, wish.audio_codec, folder)
-    needed = round(float(duration_s) * _BYTES_PER_S)
+    needed = round(float(duration_s) * (_BYTES_PER_S + (_GROUPS_BYTES_PER_S if wish.music_stems else 0)))
     needed += source.stat().st_size if "video" in wish.outputs and source is not None else 0
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -153,10 +155,12 @@ def _files(job: Delivery) -> Iterator[Made]:
         gain_db = _lane_gain_db(job)
         ridden = {} if job.wish.dialect == GENERIC else rides(job.mixed, gain_db, job.cancelled)
         stems = _stems(job, gain_db, ridden)
-        yield from stems
+        yield from stems.values()
         if job.wants("otio"):
-            names = {made.stem: made.path.name for made in stems if made.stem is not None}
-            lanes = {stem: _lane_file(job, name, ridden.get(stem)) for stem, name in names.items()}
+            lanes = {
+                name: _lane_file(job, made.path.name, ridden.get(made.stem or Stem.DIALOGUE))
+                for name, made in stems.items()
+            }
             yield from _timelines(job, lanes, {cue_id: [file for file, _ in found] for cue_id, found in named.items()})
     if job.wants("audio"):
         yield _mix(job)
@@ -192,13 +196,14 @@ def _text(job: Delivery, kind: str, ending: str, text: str) -> Made:
     return Made(path.name, kind, path)
 
 
-def _stems(job: Delivery, gain_db: float, ridden: Mapping[Stem, Ride]) -> tuple[Made, ...]:
-    wanted = [file for file in job.mixed.stems if job.timeline is None or file.stem is not Stem.DIALOGUE]
-    return tuple(
-        _stem(job, file, gain_db, ridden.get(file.stem or Stem.DIALOGUE))
+def _stems(job: Delivery, gain_db: float, ridden: Mapping[Stem, Ride]) -> dict[str, Made]:
+    """A file for each lane, by its name."""
+    wanted = [file for file in job.mixed.lanes if job.timeline is None or file.stem is not Stem.DIALOGUE]
+    return {
+        file.name: _stem(job, file, gain_db, ridden.get(file.stem or Stem.DIALOGUE))
         for file in wanted
         if file.placements or file.stem is Stem.DIALOGUE
-    )
+    }
 
 
 def _lane_gain_db(job: Delivery) -> float:
@@ -210,16 +215,17 @@ def _lane_gain_db(job: Delivery) -> float:
     kept = any(file.stem is Stem.DIALOGUE and not file.silent for file in job.mixed.stems)
     if job.timeline is None or not kept:
         return 0.0
-    peak_db = max((file.true_peak_db for file in job.mixed.stems if file.placements), default=0.0)
+    peak_db = max((file.true_peak_db for file in job.mixed.lanes if file.placements), default=0.0)
     return min(-job.mixed.gain_db, max(0.0, _HEADROOM_DB - peak_db))
 
 
 def _stem(job: Delivery, file: StemFile, gain_db: float, ride: Ride | None) -> Made:
     stem = file.stem or Stem.DIALOGUE
-    path = job.path(f"{stem.value}.wav")
-    said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {stem.value}"
-    cues = [cue for cue in job.sheet.sounding() if cue.stem is stem]
-    ixml = {"STEM": stem.value, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
+    path = job.path(f"{file.name}.wav")
+    said = "Original sound as mixed" if stem is Stem.DIALOGUE else f"Generated {file.name.replace('-', ', ')}"
+    placed = {place.cue_id for place in file.placements}
+    cues = [cue for cue in job.sheet.sounding() if cue.id in placed]
+    ixml = {"STEM": file.name, **({} if stem is Stem.DIALOGUE else summary(cues, job.takes))}
     ixml |= take_files.stem_notes(stem.value, job.edit.name)
     _wav24(job, file.path, path, _tags(job, f"{said} of {job.edit.name}", ixml), gain_db, ride)
     path = _for_player(job, path)
@@ -287,7 +293,7 @@ def _lane_file(job: Delivery, name: str, ride: Ride | None) -> otio_out.LaneFile
 
 
 def _timelines(
-    job: Delivery, files: Mapping[Stem, otio_out.LaneFile], takes: Mapping[str, Sequence[otio_out.TakeFile]]
+    job: Delivery, files: Mapping[str, otio_out.LaneFile], takes: Mapping[str, Sequence[otio_out.TakeFile]]
 ) -> Iterator[Made]:
     """The timeline as OpenTimelineIO and, for an editor that reads none, as its own document."""
     grumbles = Grumbles()

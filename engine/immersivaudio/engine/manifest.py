@@ -172,7 +172,7 @@ def _loudness(mixed: MixResult) -> dict[str, Any]:
         "speech_trim_db": round(mixed.trim_db, 3),
         "limited_db": round(mixed.limited_db, 3),
         "bounce": _level_row(mixed.bounce),
-        "stems": {str(file.stem): _level_row(file) for file in mixed.stems},
+        "stems": {file.name: _level_row(file) for file in mixed.lanes},
     }
 
 

@@ -20,7 +20,7 @@ def check_result(sheet: CueSheet, result: MixResult) -> None:
     """Raises: ResultError when the mix is too short or long by a sample, silent where cues were asked for, clipped, or
     off centre. (Numbers that are no sound are refused while mixing.)
     """
-    for file in (*result.stems, result.bounce):
+    for file in (*result.stems, *result.groups, result.bounce):
         _check_length(file, samples_at(sheet.duration_s))
         _check_centre(file)
     _check_sounding(result)

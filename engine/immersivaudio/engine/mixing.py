@@ -8,10 +8,11 @@ that all of them share. So the stems always add up to the bounce. What is measur
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,26 @@ from numpy.typing import NDArray
 from immersivaudio.engine import balance, bwf, curves, levels
 from immersivaudio.engine.audio import amplitude, decibels
 from immersivaudio.engine.console import Console, Master
-from immersivaudio.engine.cue import GENERATED_STEMS, SAMPLE_RATE_HZ, CueSheet, GainPoint, Stem, Take, samples_at
+from immersivaudio.engine.cue import (
+    GENERATED_STEMS,
+    MUSIC_GROUPS,
+    SAMPLE_RATE_HZ,
+    CueSheet,
+    GainPoint,
+    Stem,
+    Take,
+    samples_at,
+)
 from immersivaudio.engine.desk import Desk
 from immersivaudio.engine.errors import RequestError
 from immersivaudio.engine.loudness import STEP, gated
 from immersivaudio.engine.metering import Meters, Numbers, Reading, integrated, mean, true_peak_db
 from immersivaudio.engine.mix_checks import check_result
-from immersivaudio.engine.placing import ducking, place
+from immersivaudio.engine.placing import Voice, ducking, place
 
 _TOLERANCE_LU = 1.0
+Parts = Mapping[str, Mapping[str, Take]]
+"""Takes by cue id and instrument group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class StemFile:
     """A float32 WAV ``[2, samples]`` at 48 kHz, as long as the record. ``stem`` None is the bounce.
 
     ``integrated_lufs`` is None and ``silent`` True where nothing is above -70 LUFS. ``dc`` is the mean sample.
+    ``group`` is the instrument group that it holds, empty for a whole stem.
     """
 
     stem: Stem | None
@@ -73,6 +86,13 @@ class StemFile:
     true_peak_db: float
     dc: float
     placements: tuple[Placement, ...] = ()
+    group: str = ""
+
+    @property
+    def name(self) -> str:
+        """What the lane is called, in its file's name too: ``foley``, ``music-strings``; ``mix`` for the bounce."""
+        stem = "mix" if self.stem is None else self.stem.value
+        return f"{stem}-{self.group}" if self.group else stem
 
     @property
     def silent(self) -> bool:
@@ -81,7 +101,8 @@ class StemFile:
 
 @dataclass(frozen=True, slots=True)
 class MixResult:
-    """``stems`` (the kept original as DIALOGUE among them) add up to ``bounce``.
+    """``stems`` (the kept original as DIALOGUE among them) add up to ``bounce``, ``groups`` to the music among them
+    (but where a limiter bent a take); none where music was not asked for in groups.
 
     ``gain_db`` is the master gain of all, ``trim_db`` what the generated ones were lowered by to lie under speech,
     ``limited_db`` the deepest the limiter went (0 or less), ``rides`` what all cues of a lane do alike on the record
@@ -96,6 +117,13 @@ class MixResult:
     limited_db: float = 0.0
     rides: Mapping[Stem, curves.Curve] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    groups: tuple[StemFile, ...] = ()
+
+    @property
+    def lanes(self) -> tuple[StemFile, ...]:
+        """What is delivered: every stem, the music in groups where there are any."""
+        whole = tuple(file for file in self.stems if not (self.groups and file.stem is Stem.MUSIC))
+        return (*whole, *self.groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +145,12 @@ def mix(
     original: Path | None,
     options: MixOptions,
     booth: Booth,
+    parts: Parts = MappingProxyType({}),
 ) -> MixResult:
     """Mix ``takes`` (by cue id) into stems and a bounce, all exactly as long as the record.
 
-    ``original`` is a float32 stereo WAV at 48 kHz on the record clock, or None.
+    ``original`` is a float32 stereo WAV at 48 kHz on the record clock, or None. ``parts`` are the takes of music cues
+    by instrument group: levels are found with the whole takes, then each group is written under the same gains.
 
     Raises:
         RequestError: an option makes no sense. MediaError: a take cannot be read. OutputError: no space left.
@@ -135,9 +165,10 @@ def mix(
     room = _room(sheet, desk, target, booth.cache) if options.balance else balance.Room()
     console, trim_db = _trimmed(room.on(desk), sheet, booth.cache)
     master, aim = console.master(target)
-    stems, bounce = _write(console, master, booth.folder)
+    *stems, bounce = _write(console, master, booth.folder, (*console.meters.desk.stems, None))
     rides = _rides(sheet, room, options)
-    result = MixResult(stems, bounce, master.gain_db, options, trim_db, _deepest(master), rides)
+    groups = tuple(_group_files(console, master, booth, parts))
+    result = MixResult(tuple(stems), bounce, master.gain_db, options, trim_db, _deepest(master), rides, groups=groups)
     result = replace(result, warnings=(*_lacking(sheet, takes), *_level_warnings(result, target, aim)))
     check_result(sheet, result)
     return result
@@ -216,19 +247,41 @@ def _spoken_steps(sheet: CueSheet, total: int) -> NDArray[np.bool_]:
     return spoken
 
 
-def _write(console: Console, master: Master, folder: Path) -> tuple[tuple[StemFile, ...], StemFile]:
-    """Every stem and the bounce, and what they read."""
-    desk, names = console.meters.desk, (*console.meters.desk.stems, None)
+def _group_files(console: Console, master: Master, booth: Booth, parts: Parts) -> Iterator[StemFile]:
+    """The music of each group as it lies in the mix; cues without groups are left over as a group without a name."""
+    desk = console.meters.desk
+    lane = desk.lanes.get(Stem.MUSIC, ()) if parts else ()
+    for group in (*MUSIC_GROUPS, ""):
+        voices = tuple(found for voice in lane if (found := _played_by(voice, group, parts)) is not None)
+        if voices:
+            alone = replace(desk, lanes={Stem.MUSIC: voices}, original=None, progress=lambda fraction: None)
+            folder = booth.folder / f"{Stem.MUSIC}-{group}"
+            folder.mkdir(exist_ok=True)
+            (file,) = _write(Console(Meters(alone, booth.cache)), master, folder, (Stem.MUSIC,))
+            yield replace(file, group=group)
+
+
+def _played_by(voice: Voice, group: str, parts: Parts) -> Voice | None:
+    """What ``group`` plays of a voice: one without groups is whole in the group without a name."""
+    if voice.cue_id not in parts:
+        return None if group else voice
+    take = parts[voice.cue_id].get(group)
+    return None if take is None else replace(voice, path=Path(take.path), take=take.key)
+
+
+def _write(console: Console, master: Master, folder: Path, names: Sequence[Stem | None]) -> list[StemFile]:
+    """The stems that are named and (None) the bounce, with what they read."""
+    desk = console.meters.desk
     paths = {name: folder / f"{name or 'bounce'}.wav" for name in names}
     read: dict[Stem | None, list[Reading]] = {name: [] for name in names}
     with ExitStack() as stack:
         writers = {name: stack.enter_context(bwf.WavWriter(path, durable=False)) for name, path in paths.items()}
         for levelled, readings in console.done(master):
-            for name, reading in zip(names, readings, strict=True):
+            heard = dict(zip((*desk.stems, None), readings, strict=True))
+            for name in names:
                 writers[name].write(levelled[name])
-                read[name].append(reading)
-    files = {name: _file(name, paths[name], read[name], _placements(desk, name, master.gain_db)) for name in names}
-    return tuple(files[stem] for stem in desk.stems), files[None]
+                read[name].append(heard[name])
+    return [_file(name, paths[name], read[name], _placements(desk, name, master.gain_db)) for name in names]
 
 
 def _file(stem: Stem | None, path: Path, read: list[Reading], placements: tuple[Placement, ...]) -> StemFile:
@@ -259,8 +312,8 @@ def _lacking(sheet: CueSheet, takes: Mapping[str, Take]) -> tuple[str, ...]:
 def _level_warnings(result: MixResult, target: levels.Preset, aim: levels.Aim) -> tuple[str, ...]:
     said = [f"The {file.stem} stem is silent." for file in result.stems if file.silent and file.placements]
     said += [
-        f"The {file.stem} stem alone peaks at {file.true_peak_db:.1f} dBTP: its 24-bit file is clipped there."
-        for file in result.stems
+        f"The {file.name} stem alone peaks at {file.true_peak_db:.1f} dBTP: its 24-bit file is clipped there."
+        for file in (*result.stems, *result.groups)
         if file.true_peak_db > 0
     ]
     reached, wanted = result.bounce.integrated_lufs, target.integrated_lufs

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from immersivaudio.engine.cue import CueSheet, Stem, Take
@@ -22,10 +21,9 @@ def made(sheet: CueSheet, takes: Mapping[str, Take], name: str, folder: Path) ->
     composed = [cue for cue in sheet.sounding() if cue.id in takes and takes[cue.id].performer == music.Music.name]
     for number, cue in enumerate(composed, 1):
         take = takes[cue.id]
-        as_heard = replace(cue, params={**cue.params, **take.pins}, seed=take.seed)
         path = folder / (f"{name}.music.mid" if number == 1 else f"{name}.music-{number}.mid")
         try:
-            music.score_of(as_heard, take.samples).to_midi(path)
+            music.score_of(music.as_heard(cue, take), take.samples).to_midi(path)
         except OSError as error:
             raise OutputError(
                 f"{path.name} could not be written: {error.strerror or error}.",

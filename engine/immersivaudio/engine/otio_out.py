@@ -87,18 +87,18 @@ def add_lanes(
     sheet: CueSheet,
     takes: Mapping[str, Take],
     mixed: MixResult,
-    files: Mapping[Stem, LaneFile],
+    files: Mapping[str, LaneFile],
 ) -> otio.schema.Timeline:
     """A copy of ``timeline`` (a new one with the edit's picture where it is None) with a track per generated stem.
 
-    The tracks that were there stay as they are. A clip whose file lacks gain has it as an effect ``immersivaudio.gain``.
+    ``files`` are named as ``StemFile.name`` has it: music in groups has a track for each of them. The tracks that were there stay as they are. A clip whose file lacks gain has it as an effect ``immersivaudio.gain``.
     """
     result = _new_timeline(edit, files) if timeline is None else copy.deepcopy(timeline)
     described = _Sheet(edit, {cue.id: cue for cue in sheet.cues}, takes)
     taken = {track.name for track in result.tracks}
-    for file in mixed.stems:
-        if file.stem is not None and file.placements and file.stem in files:
-            track = _track(described, file, files[file.stem], lead_frames(result, edit))
+    for file in mixed.lanes:
+        if file.stem is not None and file.placements and file.name in files:
+            track = _track(described, file, files[file.name], lead_frames(result, edit))
             track.name = _free_name(track.name, taken)
             result.tracks.append(track)
     return result
@@ -108,7 +108,7 @@ def add_takes(
     timeline: otio.schema.Timeline, edit: Edit, files: Mapping[str, Sequence[TakeFile]], *, references: bool
 ) -> None:
     """Tell each clip of ours, by its cue, which takes there are; with ``references`` each is a media reference of the clip
-    too ("take 2"), beside the stem that it plays, where it covers what the clip shows and nothing else sounds there."""
+    too ("take 2"), beside the stem that it plays, where it covers what the clip shows, nothing else sounds there and the stem is whole."""
     sheet = _Sheet(edit, {}, {})
     for clip in timeline.find_clips():
         told = clip.metadata.get(NAMESPACE, {})
@@ -122,7 +122,7 @@ def add_takes(
         held = clip.media_references()
         first = round(clip.source_range.start_time.value) - sheet.first_frame
         end = first + round(clip.source_range.duration.value)
-        for one in found if references and not told.get("also") else ():
+        for one in found if references and not (told.get("also") or told.get("group")) else ():
             if one.first <= first and end <= one.end:
                 held[f"take {one.number}"] = _take_reference(sheet, one)
         clip.set_media_references(held, clip.active_media_reference_key)
@@ -149,17 +149,24 @@ def lead_frames(timeline: otio.schema.Timeline, edit: Edit) -> Fraction:
 
 def _track(sheet: _Sheet, file: StemFile, lane: LaneFile, lead: Fraction) -> otio.schema.Track:
     stem = file.stem or Stem.DIALOGUE
-    track = otio.schema.Track(name=f"Immersivaudio {stem.value.title()}", kind=otio.schema.TrackKind.Audio)
+    name = f"Immersivaudio {stem.value.title()} {file.group.title()}".rstrip()
+    track = otio.schema.Track(name=name, kind=otio.schema.TrackKind.Audio)
     track.metadata["Resolve_OTIO"] = {"Audio Type": "Stereo"}
-    track.metadata[NAMESPACE] = {"stem": stem.value, "generated": True}
+    track.metadata[NAMESPACE] = {"stem": stem.value, "generated": True, **_group(file.group)}
     places = {place.cue_id: place for place in file.placements}
     reached: Fraction | int = -lead
     for piece in _pieces(sheet, file.placements):
         if piece.start > reached:
             track.append(otio.schema.Gap(source_range=sheet.range(0, piece.start - reached)))
         track.append(_clip(sheet, piece, places, lane))
+        track[-1].metadata[NAMESPACE].update(_group(file.group))
         reached = piece.end
     return track
+
+
+def _group(group: str) -> dict[str, str]:
+    """The instrument group of a lane or clip as metadata; nothing for a stem that is whole."""
+    return {"group": group} if group else {}
 
 
 def _pieces(sheet: _Sheet, placements: tuple[Placement, ...]) -> list[_Piece]:
@@ -243,7 +250,7 @@ def _told(cue: Cue, take: Take, place: Placement, clip_start: int) -> dict[str, 
     }
 
 
-def _new_timeline(edit: Edit, files: Mapping[Stem, LaneFile]) -> otio.schema.Timeline:
+def _new_timeline(edit: Edit, files: Mapping[str, LaneFile]) -> otio.schema.Timeline:
     """A timeline of the edit's picture, and its original sound where that is kept."""
     sheet = _Sheet(edit, {}, {})
     timeline = otio.schema.Timeline(edit.name)

@@ -16,6 +16,7 @@ from typing import Any
 from immersivaudio.engine import (
     alternatives,
     delivery,
+    grouping,
     guarded_wording,
     mixing,
     opening,
@@ -116,6 +117,7 @@ class _Job:
     cancelled: Cancelled
     warnings: list[str] = field(default_factory=list)
     more: dict[str, tuple[Take, ...]] = field(default_factory=dict)
+    parts: dict[str, dict[str, Take]] = field(default_factory=dict)
 
     @functools.cached_property
     def watchers(self) -> watching.Watchers:
@@ -266,8 +268,11 @@ class _Job:
 
         done = performing.perform(cues, _performers(), self.workspace.cache, rights, self.cancelled, part)
         self.warn(*done.warnings)
+        run = performing.Run(_performers(), self.workspace.cache, rights, self.cancelled)
+        if wish.music_stems:
+            self.parts, said = grouping.perform(cues, done.takes, run)
+            self.warn(*said)
         if wish.takes > 1:
-            run = performing.Run(_performers(), self.workspace.cache, rights, self.cancelled)
             asked = alternatives.Wish(wish.takes, wish.takes_of)
             self.more, said = alternatives.perform(cues, done.takes, asked, run, report)
             self.warn(*said)
@@ -280,7 +285,7 @@ class _Job:
         folder = self.workspace.scratch / "mix"
         folder.mkdir(parents=True, exist_ok=True)
         booth = mixing.Booth(folder, self.workspace.cache, self.cancelled, lambda done: report(done, ""))
-        mixed = mixing.mix(sheet, takes, heard.path, options, booth)
+        mixed = mixing.mix(sheet, takes, heard.path, options, booth, self.parts)
         self.warn(*mixed.warnings)
         return mixed
 

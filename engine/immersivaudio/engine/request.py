@@ -47,6 +47,7 @@ class DeliveryWish:
     takes: int = 1
     takes_of: tuple[str, ...] = ()
     credentials: bool = False
+    music_stems: bool = False
 
 
 @dataclass(frozen=True, slots=True)

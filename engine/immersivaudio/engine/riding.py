@@ -41,13 +41,15 @@ class Ride:
 
 
 def rides(mixed: MixResult, gain_db: float, cancelled: Callable[[], bool] = lambda: False) -> dict[Stem, Ride]:
-    """The ride of each lane that ducks. ``gain_db`` is what its file gets on top of the mix: where the file would clip
+    """The ride of each stem that ducks, one for all of its groups. ``gain_db`` is what its file gets on top of the mix: where the file would clip
     without its ducking it is written lower, and the difference is in the ride."""
     found: dict[Stem, Ride] = {}
-    for file in mixed.stems:
+    for file in mixed.lanes:
         curve = mixed.rides.get(file.stem, ()) if file.stem is not None else ()
         if file.stem is not None and curve and file.placements:
-            found[file.stem] = Ride(max(0.0, _peak_db(file, curve, cancelled) + gain_db + _HEADROOM_DB), curve)
+            over_db = _peak_db(file, curve, cancelled) + gain_db + _HEADROOM_DB
+            known = found.get(file.stem, Ride(0.0, curve))
+            found[file.stem] = Ride(max(known.gain_db, over_db), curve)
     return found
 
 

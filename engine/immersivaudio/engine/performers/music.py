@@ -4,16 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from immersivaudio.engine import composing
 from immersivaudio.engine.composing.player import played
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Licence
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Licence, Take
 from immersivaudio.engine.errors import CancelledError, RequestError
 from immersivaudio.engine.performers import Block, Brief, Choice
 from immersivaudio.engine.room import QUIET, quiet_s
 from immersivaudio.engine.sounds import BY_ID
+
+GROUP = "group"
+"""The param of a music cue of which only one instrument group is played, at the level that it has in the whole."""
 
 
 class Music:
@@ -44,7 +48,8 @@ class Music:
             raise RequestError(f"{brief.cue.sound} is not music.", "Ask another performer for it.")
         if not brief.samples:
             return
-        for frame in played(score_of(brief.cue, brief.samples), brief.samples):
+        groups = {str(brief.cue.params[GROUP])} if GROUP in brief.cue.params else None
+        for frame in played(score_of(brief.cue, brief.samples), brief.samples, groups):
             if brief.cancelled():
                 raise CancelledError("The performance was stopped.")
             if frame is not None:
@@ -56,6 +61,11 @@ def score_of(cue: Cue, samples: int) -> composing.Score:
     hits_s = [float(moment - cue.span.start_s) for moment in cue.sync_s]
     energy, warmth = (_knob(cue, name) for name in ("energy", "warmth"))
     return composing.compose(samples / SAMPLE_RATE_HZ, hits_s, energy, warmth, cue.seed, quiet_s(cue))
+
+
+def as_heard(cue: Cue, take: Take) -> Cue:
+    """``cue`` as ``take`` performed it, so that :func:`score_of` gives the very notes that are heard."""
+    return replace(cue, params={**cue.params, **take.pins}, seed=take.seed)
 
 
 def _knob(cue: Cue, name: str) -> float:
