@@ -370,3 +370,15 @@ def test_a_misfit_is_refused_with_what_would_fit(
 @pytest.mark.parametrize(("ending", "codec"), [("mp4", ""), ("mov", "pcm"), ("mkv", "flac"), ("mp4", "aac")])
 def test_what_fits_is_let_through(ending: str, codec: str, ball: Path, tmp_path: Path) -> None:
     media.check_fit(ball, ending, codec, tmp_path)
+
+
+def test_a_cover_picture_is_no_video_and_it_is_said(ball: Path, tmp_path: Path) -> None:
+    ffmpeg("-i", ball, "-frames:v", "1", tmp_path / "cover.png")
+    out, cover = (
+        tmp_path / "covered.mp4",
+        ("-map", "0:v", "-map", "1", "-c", "copy", "-disposition:v:1", "attached_pic"),
+    )
+    ffmpeg("-i", ball, "-i", tmp_path / "cover.png", *cover, out)
+    probe = media.probe(out)
+    assert len(probe.video) == 1
+    assert any("covered.mp4 holds a cover picture" in warning for warning in probe.warnings)

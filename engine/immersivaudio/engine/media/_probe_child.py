@@ -46,6 +46,7 @@ def look(path: str, containers: str) -> Entry:
             "start": str(Fraction(container.start_time or 0, 1_000_000)),
             "timecode": timecode(container),
             "tags": tags(container),
+            "cover": any(attached(s) for s in container.streams),
             "video": [dict(times(s, scan, whole), **video(s, container.format.name == "avi")) for s in videos],
             "audio": [dict(audio(s), **times(s, scan, whole)) for s in audios],
         }

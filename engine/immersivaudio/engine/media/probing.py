@@ -102,6 +102,8 @@ def _warnings(path: Path, answer: Mapping[str, Any], videos: tuple[VideoStream, 
     found = []
     if len(videos) > 1 and answer["tags"].get("comment") != TWO_SIZES:
         found.append(f"{path.name} has {len(videos)} video streams; stream {videos[0].index} is used.")
+    if videos and answer["cover"]:
+        found.append(f"{path.name} holds a cover picture, which is left out of what is made.")
     if len(answer["audio"]) > 1:
         found.append(
             f"{path.name} has {len(answer['audio'])} sound streams; stream {answer['audio'][0]['index']} is used."
