@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
@@ -17,7 +19,10 @@ import numpy as np
 import pytest
 
 # Nothing that a test starts may touch the user's own jobs and caches.
-os.environ["IMMERSIVAUDIO_HOME"] = tempfile.mkdtemp(prefix="immersivaudio-tests-")
+HOME = Path(tempfile.mkdtemp(prefix="immersivaudio-tests-"))
+os.environ["IMMERSIVAUDIO_HOME"] = str(HOME)
+# Not a hook of pytest: tests import this file by name as well, and then it is read, and makes a home, twice.
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 os.environ.pop("IMMERSIVAUDIO_ENGINE", None)
 
 SHARED = Path(__file__).parents[2] / "shared"
