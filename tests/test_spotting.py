@@ -10,12 +10,13 @@ from fractions import Fraction
 
 import pytest
 
-from immersivaudio.engine import sheets
+from immersivaudio.engine import sheets, ways
 from immersivaudio.engine.cue import Clip, Cue, CueSheet, Edit, ParamValue, Sighting, Span, Stem, tidy
 from immersivaudio.engine.places import KINDS, SETTINGS
 from immersivaudio.engine.prompts import negative, template
 from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Motion
 from immersivaudio.engine.spotting import SpotOptions, spot
+from immersivaudio.engine.ways import PATH
 
 
 def edit_of(length_s: float, *clips: tuple[str, float, float]) -> Edit:
@@ -390,7 +391,8 @@ def check_cue(cue: Cue, edit: Edit) -> None:
     assert cue.stem is sound.stem
     assert cue.why.endswith(".")
     assert cue.prompt == template(cue)
-    knobs = {key: float(value) for key, value in cue.params.items() if key != SPACE}
+    assert PATH not in cue.params or ways.read(str(cue.params[PATH]))
+    knobs = {key: float(value) for key, value in cue.params.items() if key not in (SPACE, PATH)}
     assert set(knobs) <= set(sound.knobs)
     assert all(sound.knobs[key].low <= value <= sound.knobs[key].high for key, value in knobs.items())
     assert cue.params.get(SPACE, "room") in (SPACES if sound.space else ("room",))

@@ -45,7 +45,7 @@ IMPACTS = [name for name in STRUCK if name.startswith("impact.")]
 STEPS = [name for name in STRUCK if name.startswith("footstep.")]
 
 
-def perform(name: str, seconds: float, seed: int = 1, sync: tuple[Fraction, ...] = (), **knobs: float) -> Wave:
+def perform(name: str, seconds: float, seed: int = 1, sync: tuple[Fraction, ...] = (), **knobs: float | str) -> Wave:
     samples = round(seconds * RATE)
     cue = Cue("cue", sounds.BY_ID[name].stem, Span(Fraction(10), Fraction(samples, RATE)), name, seed=seed)
     cue = Cue("cue", cue.stem, cue.span, name, seed=seed, params=knobs, sync_s=tuple(10 + moment for moment in sync))

@@ -11,7 +11,8 @@ from pathlib import PurePath
 
 from immersivaudio.engine.cue import Cue, Edit, GainPoint, ParamValue, Span, tidy
 from immersivaudio.engine.prompts import template
-from immersivaudio.engine.sounds import BY_ID, SPACE, stable_seed
+from immersivaudio.engine.sounds import BY_ID, SPACE, Motion, stable_seed
+from immersivaudio.engine.ways import PATH, Knot, written
 
 _UNSURE_DB = -5.0
 _ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "mus"}
@@ -19,7 +20,8 @@ _ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "m
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a rule wants heard; ``gain_db`` is on top of the sound's usual level, ``space`` where it is heard."""
+    """What a rule wants heard; ``gain_db`` is on top of the sound's usual level, ``space`` where it is heard, ``way`` that of what
+    moves."""
 
     sound: str
     span: Span
@@ -34,6 +36,7 @@ class Draft:
     fade_in_s: float = 0.0
     fade_out_s: float = 0.0
     space: str = ""
+    way: tuple[Knot, ...] = ()
 
 
 def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
@@ -81,7 +84,8 @@ def _knobs(draft: Draft) -> dict[str, ParamValue]:
         key: max(knobs[key].low, min(knobs[key].high, value)) for key, value in draft.params.items() if key in knobs
     }
     space = {SPACE: draft.space} if sound.space and draft.space else {}
-    return {key: round(value, 3) for key, value in inside.items()} | space
+    way = {PATH: written(draft.way)} if sound.motion is Motion.MOVING and len(draft.way) > 1 else {}
+    return {key: round(value, 3) for key, value in inside.items()} | space | way
 
 
 def _fades(draft: Draft, length_s: float) -> tuple[float, float]:

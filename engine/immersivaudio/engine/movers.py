@@ -16,6 +16,7 @@ from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.sounds import stable_seed
 from immersivaudio.engine.things import VEHICLES, WALKERS
 from immersivaudio.engine.tracks import path_of
+from immersivaudio.engine.ways import followed
 from immersivaudio.engine.wishes import ground_wished
 
 _LEAST = 0.35
@@ -66,6 +67,7 @@ def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
     start = max(Fraction(0), row.span.start_s - lead)
     closest = max(Fraction(0), Fraction(number(row.values, "closest_s", float(row.span.start_s))) - start)
     away = _away_m(row, metres)
+    closest_m = max(3.0, min(150.0, away))
     return Draft(
         sound,
         Span.between(start, row.span.end_s + lead),
@@ -76,13 +78,14 @@ def _vehicle(view: View, row: Sighting, scene: Scene) -> Draft:
         params={
             "speed": min(1.0, speed * metres / max(0.05, _long_side(row)) / 30),
             "closest_s": float(closest),
-            "closest_m": max(3.0, min(150.0, away)),
+            "closest_m": closest_m,
             "from_pan": 2 * number(row.values, "from_x", 0.0) - 1,
             "to_pan": 2 * number(row.values, "to_x", 1.0) - 1,
         },
         gain_db=-4.0,
         fade_in_s=float(lead) * 0.9,
         fade_out_s=float(lead) * 0.9,
+        way=followed(row, start, closest_m),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from immersivaudio.engine.cue import Sighting, Span
 from immersivaudio.engine.drafting import Draft
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
+from immersivaudio.engine.ways import followed
 from immersivaudio.engine.wishes import passing_wished
 
 # How far a pass-by is heard before it enters and after it has left the picture, as a share of its time in it.
@@ -85,7 +86,7 @@ def _passby(sighting: Sighting, scene: Scene, clarity: float) -> Draft:
     closest = Fraction(
         number(sighting.values, "closest_s", float(sighting.span.start_s + sighting.span.duration_s / 2))
     )
-    size = number(sighting.values, "size", 0.05)
+    closest_m = max(3.0, min(80.0, 2.0 / max(number(sighting.values, "size", 0.05), 1e-3) ** 0.5))
     return Draft(
         sound,
         Span.between(start, sighting.span.end_s + lead),
@@ -97,13 +98,14 @@ def _passby(sighting: Sighting, scene: Scene, clarity: float) -> Draft:
         params={
             "speed": number(sighting.values, "speed", 0.4),
             "closest_s": float(max(Fraction(0), closest - start)),
-            "closest_m": max(3.0, min(80.0, 2.0 / max(size, 1e-3) ** 0.5)),
+            "closest_m": closest_m,
             "from_pan": 2 * number(sighting.values, "from_x", 0.0) - 1,
             "to_pan": 2 * number(sighting.values, "to_x", 1.0) - 1,
         },
         gain_db=-4.0,
         fade_in_s=float(lead) * 0.9,
         fade_out_s=float(lead) * 0.9,
+        way=followed(sighting, start, closest_m),
     )
 
 

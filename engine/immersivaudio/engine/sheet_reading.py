@@ -28,6 +28,8 @@ from immersivaudio.engine.cue import (
 from immersivaudio.engine.errors import CueSheetError
 from immersivaudio.engine.prompts import WORDED, template
 from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Knob, Motion, Sound, stable_seed
+from immersivaudio.engine.ways import PATH
+from immersivaudio.engine.ways import read as read_path
 
 FORMAT = "immersivaudio cue sheet 1"
 _SHEET_KEYS = (
@@ -284,7 +286,13 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
         return {}
     if not sound.knobs and rows["params"].value == {}:
         return {}
-    words = (*((SPACE,) if sound.space else ()), *PINS, *STEERING, *WORDED)
+    words = (
+        *((SPACE,) if sound.space else ()),
+        *((PATH,) if sound.motion is Motion.MOVING else ()),
+        *PINS,
+        *STEERING,
+        *WORDED,
+    )
     places = rows["params"].row((*sound.knobs, *words))
     return {key: _word(place) if key in words else _knob(place, sound.knobs[key]) for key, place in places.items()}
 
@@ -292,10 +300,23 @@ def _params(rows: dict[str, Place], sound: Sound) -> dict[str, ParamValue]:
 def _word(place: Place) -> ParamValue:
     if place.path.endswith(tuple(f".{name}" for name in WORDED)):
         return place.text()
+    if place.path.endswith(f".{PATH}"):
+        return _path(place)
     if not place.path.endswith(f".{SPACE}"):
         return _pin(place)
     if place.value not in SPACES:
         raise place.fault(f"one of {', '.join(SPACES)}", _nearest(str(place.value)[:60], SPACES))
+    return place.text()
+
+
+def _path(place: Place) -> str:
+    try:
+        read_path(place.text())
+    except ValueError as error:
+        hint = (
+            'Write it as "0.5:-0.9,12 2:0.1,6": seconds from the cue\'s start, side from -1 to 1, metres. Or delete it.'
+        )
+        raise place.fault("two knots or more in order of time", hint) from error
     return place.text()
 
 

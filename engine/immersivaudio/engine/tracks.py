@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from immersivaudio.engine.cue import ParamValue, Sighting
@@ -25,6 +25,14 @@ def path_of(thing: Sighting) -> list[tuple[float, float, float, float]]:
         (at, number(thing.values, f"{end}_x", 0.5), number(thing.values, f"{end}_y", 0.5), size)
         for at, end in ((0.0, "from"), (1.0, "to"))
     ]
+
+
+def as_path(points: Sequence[tuple[float, float, float, float]], most: int = 24) -> str:
+    """The points of a way (seconds, centre x, centre y, area) as the value ``path``, the last and some ``most`` of them."""
+    first_s, length = points[0][0], max(1e-6, points[-1][0] - points[0][0])
+    step = max(1, -(-(len(points) - 1) // (most - 1)))
+    some = (*points[:-1:step], points[-1])
+    return " ".join(f"{(at_s - first_s) / length:.2f}:{x:.3f},{y:.3f},{area:.4f}" for at_s, x, y, area in some)
 
 
 def _point(text: str) -> tuple[float, float, float, float]:

@@ -8,6 +8,7 @@ from typing import assert_never
 
 import numpy as np
 
+from immersivaudio.engine import ways
 from immersivaudio.engine.cue import Cue, Licence
 from immersivaudio.engine.errors import CancelledError, RequestError
 from immersivaudio.engine.performers import Block, Brief
@@ -78,7 +79,7 @@ def _ask(brief: Brief, sound: Sound) -> Ask:
     duration_s = brief.samples / RATE_HZ
     if sound.motion is Motion.MOVING and brief.cue.sync_s and not knobs["closest_s"]:
         knobs["closest_s"] = max(0.001, float(brief.cue.sync_s[0] - brief.cue.span.start_s))
-    return Ask(knobs, brief.cue.seed, duration_s, _space(brief.cue, sound))
+    return Ask(knobs, brief.cue.seed, duration_s, _space(brief.cue, sound), ways.of(brief.cue))
 
 
 def _space(cue: Cue, sound: Sound) -> str:

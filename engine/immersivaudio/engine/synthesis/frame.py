@@ -11,6 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from immersivaudio.engine.ways import Knot
+
 RATE_HZ = 48_000
 HOP = 1_000
 HOPS = 24
@@ -34,13 +36,14 @@ class Texture(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What is wanted of a sound: its knobs by name, the seed, how long it will be heard (0: not known), and in which
-    space (empty: it brings its own)."""
+    """What is wanted of a sound: its knobs by name, the seed, how long it will be heard (0: not known), in which space
+    (empty: it brings its own), and the way of a source that moves (empty: straight, by its knobs)."""
 
     knobs: Mapping[str, float]
     seed: int
     duration_s: float = 0.0
     space: str = ""
+    way: tuple[Knot, ...] = ()
 
     def __getitem__(self, knob: str) -> float:
         return self.knobs[knob]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Things that pass: a source on a straight path, heard with its distance law, Doppler shift, air and side.
+"""Things that pass: a source on its path, heard with its distance law, Doppler shift, air and side.
 
 A sound heard at ``t`` left at ``t_e`` with ``t = t_e + r(t_e) / c``; for a straight path at constant speed that is a
-quadratic with one root of interest, so that the source is read at exactly the right place for every sample.
+quadratic with one root of interest, so that the source is read at exactly the right place for every sample. Where the
+cue has the path of the picture, see ``course``.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import scipy
 
 from immersivaudio.engine.loudness import LoudnessMeter
+from immersivaudio.engine.synthesis.course import SOUND_MPS, Followed
 from immersivaudio.engine.synthesis.frame import (
     FRAME,
     HOP,
@@ -34,7 +36,6 @@ from immersivaudio.engine.synthesis.frame import (
 from immersivaudio.engine.synthesis.noise import Noise, band, hump, resonance, slope, unit
 from immersivaudio.engine.synthesis.tones import Motor
 
-SOUND_MPS = 343.0
 _AIR_HZ = (3_500.0, 900.0)
 _GRID = 24
 
@@ -56,6 +57,20 @@ class Path:
         root = np.sqrt((c2 * t) ** 2 - (c2 - v2) * (c2 * t**2 - self.closest_m**2))
         earlier: Array = (c2 * t - root) / (c2 - v2)
         return earlier
+
+    def beside(self, left_s: Array) -> tuple[Array, float]:
+        """How far along its way it is from the closest point, and how far that lies aside, in metres."""
+        return self.speed_mps * left_s, self.closest_m
+
+    def pan(self, left_s: Array, facing: Array) -> Array:
+        """The side it is on, from -1 to 1, by the cosine of the direction in which it goes."""
+        del left_s
+        return lerp_array(self.from_pan, self.to_pan, (1 - facing) / 2)
+
+    def ground(self, beyond_m: float) -> tuple[float, float]:
+        """Distance and side of a place on the ground, ``beyond_m`` along the way from the closest point."""
+        reach = float(np.hypot(beyond_m, self.closest_m))
+        return reach, lerp(self.from_pan, self.to_pan, (1 + beyond_m / reach) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +128,7 @@ class Passing:
 
     settle_s = 0.0
 
-    def __init__(self, path: Path, parts: list[Part], peak_lufs: float) -> None:
+    def __init__(self, path: Path | Followed, parts: list[Part], peak_lufs: float) -> None:
         self._path, self._parts = path, parts
         self._level = gain(peak_lufs - _loudness([part.source for part in parts]))
         self._origin_s = [float(path.left_at(np.array([-0.1]), part.offset_m)[0]) for part in parts]
@@ -143,15 +158,15 @@ class Passing:
         if part.bounce > 0:
             late = 3.2 * path.closest_m / reach / SOUND_MPS * RATE_HZ
             wave = wave + part.bounce * reader.at(drawn(np.maximum.accumulate(np.maximum(places - late, 0.0))))
-        angle = (lerp_array(path.from_pan, path.to_pan, (1 - facing) / 2) + 1) * np.pi / 4
+        angle = (path.pan(left, facing) + 1) * np.pi / 4
         loud = part.towards(facing) * path.closest_m / reach
         return np.stack([drawn(np.cos(angle) * loud), drawn(np.sin(angle) * loud)]) * wave
 
     def _aside(self, part: Part, left_s: Array) -> tuple[Array, Array]:
         """How far along its way the nearest of a part was when its sound left, and how far from the listener, in m."""
-        along = self._path.speed_mps * left_s
+        along, aside = self._path.beside(left_s)
         beside = np.sign(along) * np.maximum(np.abs(along) - part.half_m, 0.0)
-        return beside, np.hypot(beside, self._path.closest_m)
+        return beside, np.hypot(beside, aside)
 
     def _dark(self, part: Part, origin_s: float, made_s: Array) -> Array:
         """How much the air takes of what a part sounds ``made_s`` after its first: 0 (nothing) to 2."""
@@ -172,10 +187,12 @@ def _loudness(sources: list[Texture]) -> float:
     return meter.integrated() or -70.0
 
 
-def path_of(ask: Ask, slow_mps: float, fast_mps: float, extra_m: float = 0.0) -> Path:
-    """The knobs as a path; ``extra_m`` is what such a thing always keeps away."""
+def path_of(ask: Ask, slow_mps: float, fast_mps: float, extra_m: float = 0.0) -> Path | Followed:
+    """The cue's way, or its knobs as a straight path; ``extra_m`` is what such a thing always keeps away."""
     closest = ask["closest_s"] or ask.duration_s / 2
     speed = glide(slow_mps, fast_mps, ask["speed"])
+    if ask.way:
+        return Followed(ask.way, speed, fast_mps, ask.duration_s, extra_m)
     return Path(speed, closest, ask["closest_m"] + extra_m, ask["from_pan"], ask["to_pan"])
 
 

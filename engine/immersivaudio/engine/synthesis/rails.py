@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from immersivaudio.engine.synthesis.course import SOUND_MPS, Followed
 from immersivaudio.engine.synthesis.frame import (
     FRAME,
     FRAME_S,
@@ -20,7 +21,7 @@ from immersivaudio.engine.synthesis.frame import (
 )
 from immersivaudio.engine.synthesis.grains import Tape
 from immersivaudio.engine.synthesis.noise import Noise, band, burst, hump, resonance, slope, unit
-from immersivaudio.engine.synthesis.passing import SOUND_MPS, Part, Passing, Path, path_of, peak_lufs
+from immersivaudio.engine.synthesis.passing import Part, Passing, Path, path_of, peak_lufs
 from immersivaudio.engine.synthesis.tones import Hum
 
 _CARRIAGES, _LENGTH_M, _FIRST_M = 5, 25.0, -40.0
@@ -108,16 +109,14 @@ class Ride:
         return 0.22 * self._noise.frame((rough * sway)[:, None] * self._paint + squeal) + 0.5 * self._tape.frame()
 
 
-def _strikes(path: Path, offsets: Array) -> list[tuple[int, float, float]]:
+def _strikes(path: Path | Followed, offsets: Array) -> list[tuple[int, float, float]]:
     """Every blow of an axle on a joint: sample, loudness against one at the closest point, side; in order of time."""
     found = []
     for joint in _JOINTS_M:
-        reach = float(np.hypot(joint, path.closest_m))
-        share = (1 + joint / reach) / 2
-        side = path.from_pan + (path.to_pan - path.from_pan) * share
+        reach, side = path.ground(float(joint))
         for axle in (offsets[:, None] + _AXLES_M).ravel():
             heard_s = path.closest_s + (float(axle) + joint) / path.speed_mps + reach / SOUND_MPS
-            found.append((int(heard_s * RATE_HZ), path.closest_m / reach, float(side)))
+            found.append((int(heard_s * RATE_HZ), path.closest_m / reach, side))
     return sorted(found)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from immersivaudio.engine.tracks import as_path
 from immersivaudio.engine.watchers._flow import Floats, Step
 
 _MOVING = 0.045
@@ -17,6 +18,7 @@ _FORGET_S = 0.5
 _LEAST_S = 0.3
 _CROSSED = 0.45
 _MOST = 4000
+_MELTS = 11
 _TALL = 16 / 9
 _CLOSE = np.ones((5, 5), np.uint8)
 
@@ -49,7 +51,8 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Something that came in, crossed and left. Places are 0..1 of the frame; ``size`` is its largest area share."""
+    """Something that came in, crossed and left. Places are 0..1 of the frame; ``size`` is its largest area share,
+    ``path`` its way (see ``tracks.path_of``)."""
 
     start_s: float
     end_s: float
@@ -60,6 +63,7 @@ class Pass:
     speed: float
     confidence: float
     count: int = 1
+    path: str = ""
 
 
 @dataclass(slots=True)
@@ -183,8 +187,19 @@ def _crossed(course: Course) -> Pass | None:
     straight = span / max(length, 1e-6)
     confidence = float(np.clip(0.25 + 0.6 * straight + min(0.15, 2 * size), 0, 0.97))
     return Pass(
-        times[0], times[-1], times[nearest], (way[0, 0], way[0, 1]), (way[-1, 0], way[-1, 1]), size, speed, confidence
+        times[0], times[-1], times[nearest], (way[0, 0], way[0, 1]), (way[-1, 0], way[-1, 1]), size, speed, confidence,
+        path=as_path(_steady(times, blobs)),
+    )  # fmt: skip
+
+
+def _steady(times: list[float], blobs: list[Blob]) -> list[tuple[float, float, float, float]]:
+    """Time, centre and area of each, without the looks at which it melts into something else for a moment."""
+    rows = np.array([(blob.x, blob.y, blob.area) for blob in blobs])
+    half = min(_MELTS // 2, (len(rows) - 1) // 2)
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(rows, ((half, half), (0, 0)), "edge"), 2 * half + 1, axis=0
     )
+    return [(at_s, *row) for at_s, row in zip(times, np.median(around, axis=2).tolist(), strict=True)]
 
 
 def _moved_itself(times: list[float], blobs: list[Blob], moved: NDArray[np.float64]) -> bool:
@@ -225,4 +240,5 @@ def _group(group: list[Pass]) -> Pass:
         lead.speed,
         lead.confidence,
         sum(p.count for p in group),
+        lead.path,
     )

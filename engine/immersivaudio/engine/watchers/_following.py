@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from immersivaudio.engine.cue import Clip, ParamValue, Sighting, Span, tidy
+from immersivaudio.engine.tracks import as_path
 from immersivaudio.engine.watchers import Frame, FrameWish, Picture
 from immersivaudio.engine.watchers._boxes import Box
 from immersivaudio.engine.watchers._cuts import Cuts
@@ -207,11 +208,5 @@ def _also(track: Track) -> str:
 
 
 def _path(points: Sequence[Point]) -> str:
-    start, length = points[0].time_s, max(1e-6, points[-1].time_s - points[0].time_s)
-    step = max(1, -(-(len(points) - 1) // (_PATH_POINTS - 1)))
-    some = [*points[:-1:step], points[-1]]
-    rows = (
-        f"{(p.time_s - start) / length:.2f}:{p.box.centre[0]:.3f},{p.box.centre[1]:.3f},{p.box.width * p.box.height:.4f}"
-        for p in some
-    )
-    return " ".join(rows)
+    rows = [(point.time_s, *point.box.centre, point.box.width * point.box.height) for point in points]
+    return as_path(rows, _PATH_POINTS)

@@ -73,6 +73,7 @@ def _passby(one: Pass) -> Sighting:
         "size": round(one.size, 4),
         "speed": round(one.speed, 4),
         "count": float(one.count),
+        "path": one.path,
     }
     span = Span.between(tidy(Fraction(one.start_s)), tidy(Fraction(one.end_s)))
     return Sighting("motion", "passby", span, round(one.confidence, 3), values=values)
@@ -95,4 +96,4 @@ def _impact(impact: Impact) -> Sighting:
 
 
 def create() -> Plain:
-    return Plain("motion", "6", FrameWish(WIDTH, 30.0), _Session)
+    return Plain("motion", "7", FrameWish(WIDTH, 30.0), _Session)
