@@ -215,6 +215,14 @@ def test_a_clip_of_the_users_that_names_a_file_like_ours_stays_theirs() -> None:
     assert [clip.media_reference.target_url for clip in after.find_clips()] == ["cut.foley.wav", "/out/cut.foley.wav"]
 
 
+def test_a_video_that_is_known_by_its_name_alone_is_found_again() -> None:
+    clip = otio.schema.Clip("shot", otio.schema.ExternalReference("cut"))
+    timeline = otio.schema.Timeline("cut", tracks=[otio.schema.Track("V1", [clip], kind="Video")])
+    text = dialects_out.pointed(timeline.to_json_string(), {"cut.foley.wav": "/out/f.wav"}, {"cut": "/films/cut.mp4"})
+    after = otio.adapters.read_from_string(text, "otio_json")
+    assert [clip.media_reference.target_url for clip in after.find_clips()] == ["/films/cut.mp4"]
+
+
 @pytest.mark.parametrize(
     "given",
     [

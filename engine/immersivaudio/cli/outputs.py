@@ -215,7 +215,7 @@ class Landing:
         for name, kind in names:
             if kind in ("otio", "timeline"):
                 # An engine elsewhere knows a video that it was sent by its name alone.
-                _point_at(self.folder / name, {self._source.stem: self._source.absolute(), **final})
+                _point_at(self.folder / name, final, {self._source.stem: self._source.absolute()})
         try:
             self._swap(final)
         except OSError as error:
@@ -273,9 +273,9 @@ def _takes_of(manifest: Path) -> Iterator[str]:
             yield from (Path(take["file"]).name for take in cue.get("takes", ()))
 
 
-def _point_at(timeline: Path, final: Mapping[str, Path]) -> None:
-    """Write the final, absolute paths of our stems into a timeline that names them by file name."""
+def _point_at(timeline: Path, ours: Mapping[str, Path], theirs: Mapping[str, Path]) -> None:
+    """Write the final, absolute paths of files into a timeline that names them by file name."""
     from immersivaudio.engine.dialects_out import pointed
 
-    paths = {name: str(path) for name, path in final.items()}
-    timeline.write_bytes(pointed(timeline.read_bytes().decode("utf-8"), paths).encode())
+    told = ({name: str(path) for name, path in paths.items()} for paths in (ours, theirs))
+    timeline.write_bytes(pointed(timeline.read_bytes().decode("utf-8"), *told).encode())

@@ -80,16 +80,25 @@ def document(
     return _DOCUMENTS[dialect](rows.sheet_of(edit, laid, given, media.probe, grumbles))
 
 
-def pointed(text: str, paths: Mapping[str, str]) -> str:
-    """A finished timeline, of any format, whose media names are completed: ``paths`` are the files' places by name. The
-    user's own clips stay as they are, also where they name a file of theirs like one of ours."""
+def pointed(text: str, ours: Mapping[str, str], theirs: Mapping[str, str] | None = None) -> str:
+    """A finished timeline, of any format, whose media names are completed.
+
+    Args:
+        text: the timeline.
+        ours: the places of the files that were made, by the names that it gives them. The user's own clips stay as they
+            are, also where they name a file of theirs like one of ours.
+        theirs: the places of the user's files that it knows by name alone; for any clip.
+    """
+    theirs = theirs or {}
     if text.lstrip().startswith("{"):
         tree = json.loads(text)
-        _point(tree, paths)
+        # The original sound as mixed is the one file of ours that a clip without a cue plays.
+        speech = {name: path for name, path in ours.items() if Path(name).stem.endswith(f".{Stem.DIALOGUE}")}
+        _point(tree, {**theirs, **ours}, {**theirs, **speech})
         return json.dumps(tree, indent=2)
     if _PUT_IN.search(text):
-        return _PUT_IN.sub(lambda found: _completed(found[0], paths), text)
-    return _completed(text, paths)
+        return _PUT_IN.sub(lambda found: _completed(found[0], ours), text)
+    return _completed(text, {**theirs, **ours})
 
 
 def _completed(text: str, paths: Mapping[str, str]) -> str:
@@ -99,18 +108,18 @@ def _completed(text: str, paths: Mapping[str, str]) -> str:
     return text
 
 
-def _point(node: Any, paths: Mapping[str, str]) -> None:
+def _point(node: Any, paths: Mapping[str, str], by_hand: Mapping[str, str]) -> None:
+    """Complete by ``paths``, in clips that are not of our making by ``by_hand`` alone."""
     if isinstance(node, list):
         for item in node:
-            _point(item, paths)
+            _point(item, paths, by_hand)
     elif isinstance(node, dict):
         if str(node.get("OTIO_SCHEMA", "")).startswith("Clip.") and not _is_generated(node):
-            # The original sound as mixed is the one file of ours that a clip without a cue plays.
-            paths = {name: path for name, path in paths.items() if Path(name).stem.endswith(f".{Stem.DIALOGUE}")}
+            paths = by_hand
         if isinstance(node.get("target_url"), str):
             node["target_url"] = paths.get(node["target_url"], node["target_url"])
         for item in node.values():
-            _point(item, paths)
+            _point(item, paths, by_hand)
 
 
 def _is_generated(clip: Mapping[str, Any]) -> bool:
