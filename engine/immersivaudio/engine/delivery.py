@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import opentimelineio as otio
 
-from immersivaudio.engine import bwf, credentials, dialects_out, media, notes_out, otio_out, report, sheets
+from immersivaudio.engine import bwf, credentials, dialects_out, levels, media, notes_out, otio_out, report, sheets
 from immersivaudio.engine import takes as take_files
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import MUSIC_GROUPS, SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.desk import BLOCK_SAMPLES
 from immersivaudio.engine.errors import CancelledError, OutputError
 from immersivaudio.engine.importers.warnings import Grumbles
-from immersivaudio.engine.manifest import add_takes, manifest, summary, to_text
+from immersivaudio.engine.manifest import add_encoded, add_takes, manifest, summary, to_text
 from immersivaudio.engine.mixing import MixResult, StemFile
 from immersivaudio.engine.request import DIALECTS, GENERIC, DeliveryWish, Made
 from immersivaudio.engine.riding import Ride, rides
@@ -95,8 +95,8 @@ def deliver(job: Delivery) -> tuple[Made, ...]:
     with ThreadPoolExecutor(1, "video") as aside:
         # ffmpeg works in a process of its own: the rest is written meanwhile.
         video = aside.submit(_video, job, job.source) if job.wants("video") and job.source is not None else None
-        made = tuple(_files(job))
-        made = made if video is None else (video.result(), *made)
+        made = tuple(_files(job, video))
+        made = made if video is None else (video.result().made, *made)
     if job.wish.credentials:
         rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
         credentials.sign(made, rows, job.warn)
@@ -149,7 +149,16 @@ def safe_name(name: str) -> str:
     return cleaned.encode()[:120].decode(errors="ignore") or "untitled"
 
 
-def _files(job: Delivery) -> Iterator[Made]:
+@dataclass(frozen=True, slots=True)
+class _Sounding:
+    """A file that is heard; ``encoded`` where its codec is lossy."""
+
+    made: Made
+    encoded: media.Encoded | None = None
+
+
+def _files(job: Delivery, video: Future[_Sounding] | None) -> Iterator[Made]:
+    mix: _Sounding | None = None
     named = _takes(job)
     if job.wants("stems", "otio"):
         gain_db = _lane_gain_db(job)
@@ -163,12 +172,15 @@ def _files(job: Delivery) -> Iterator[Made]:
             }
             yield from _timelines(job, lanes, {cue_id: [file for file, _ in found] for cue_id, found in named.items()})
     if job.wants("audio"):
-        yield _mix(job)
+        mix = _mix(job)
+        yield mix.made
     yield _text(job, "cues", "cues.json", sheets.to_json(job.sheet))
     yield from notes_out.made(job.sheet, job.takes, job.name, job.folder)
     yield from (made for found in named.values() for _, made in found)
     rows = manifest(job.edit, job.sheet, job.takes, job.mixed, job.cancelled)
     add_takes(rows, {cue_id: [(file.take, made.name) for file, made in found] for cue_id, found in named.items()})
+    heard = [one for one in (mix, None if video is None else video.result()) if one is not None]
+    add_encoded(rows, {one.made.name: one.encoded for one in heard if one.encoded is not None})
     yield _text(job, "manifest", "manifest.json", to_text(rows))
     if job.wants("report"):
         yield _text(job, "report", "report.html", report.page(job.edit, job.sheet, job.takes, job.mixed))
@@ -268,24 +280,55 @@ def _wav24(
             writer.write(np.asarray(block.T, np.float32) * gain * undone)
 
 
-def _mix(job: Delivery) -> Made:
+def _mix(job: Delivery) -> _Sounding:
     path = job.path(f"mix.{_sound_ending(job.wish)}")
+    made = Made(path.name, "mix", path)
     if path.suffix == ".wav":
         ixml = {"STEM": "mix", **summary(job.sheet.sounding(), job.takes)}
         _wav24(job, job.mixed.bounce.path, path, _tags(job, f"Mix of {job.edit.name}", ixml))
-    else:
-        media.encode_sound(job.mixed.bounce.path, path, audio_codec=job.wish.audio_codec, cancelled=job.cancelled)
-    return Made(path.name, "mix", path)
+        return _Sounding(made)
+
+    def encode(wav: Path) -> None:
+        media.encode_sound(wav, path, audio_codec=job.wish.audio_codec, cancelled=job.cancelled)
+
+    return _Sounding(made, _measured(job, path, encode))
 
 
-def _video(job: Delivery, source: Path) -> Made:
-    path = job.path(f"scored.{_video_ending(job.wish, source)}")
-    sound, codec = job.mixed.bounce.path, job.wish.audio_codec
+def _video(job: Delivery, source: Path) -> _Sounding:
+    path, codec = job.path(f"scored.{_video_ending(job.wish, source)}"), job.wish.audio_codec
+    made = Made(path.name, "video", path)
     if path.suffix in _CUT_TO_THE_SAMPLE and media.encoder_of(path, codec) == "aac":
-        sound, codec = sound.with_suffix(".m4a"), media.AS_IT_IS
-        media.encode_aac(job.mixed.bounce.path, sound, job.cache, job.cancelled)
-    media.mux(source, sound, path, audio_codec=codec, cancelled=job.cancelled)
-    return Made(path.name, "video", path)
+        sound = job.mixed.bounce.path.with_suffix(".m4a")
+        encoded = _under(job, sound, lambda wav: media.encode_aac(wav, sound, job.cache, job.cancelled))
+        media.mux(source, sound, path, audio_codec=media.AS_IT_IS, cancelled=job.cancelled)
+        return _Sounding(made, encoded)
+
+    def encode(wav: Path) -> None:
+        media.mux(source, wav, path, audio_codec=codec, cancelled=job.cancelled)
+
+    return _Sounding(made, _measured(job, path, encode))
+
+
+def _measured(job: Delivery, path: Path, encode: Callable[[Path], None]) -> media.Encoded | None:
+    """Have ``encode`` make ``path`` of the mix; where its codec is lossy, decoded to see that it peaks no higher."""
+    if not media.is_lossy(path, job.wish.audio_codec):
+        encode(job.mixed.bounce.path)
+        return None
+
+    def peak_db(wav: Path) -> float:
+        encode(wav)
+        return media.decoded_peak_db(path, job.cancelled)
+
+    return _under(job, path, peak_db)
+
+
+def _under(job: Delivery, path: Path, encode: Callable[[Path], float]) -> media.Encoded:
+    """Have ``encode`` make ``path`` of the mix, no louder than is promised once it is decoded."""
+    ceiling_db = levels.preset(job.mixed.options.loudness).peak_db
+    encoded = media.encode_under(ceiling_db, job.mixed.bounce.path, path, encode, job.cancelled)
+    if encoded.over(ceiling_db):
+        job.warn(f"{path.name} peaks at {encoded.true_peak_db:.1f} dBTP once decoded, over {ceiling_db:.0f}.")
+    return encoded
 
 
 def _lane_file(job: Delivery, name: str, ride: Ride | None) -> otio_out.LaneFile:

@@ -160,11 +160,14 @@ def peaks_above(block: NDArray[np.floating], floor: float) -> tuple[NDArray[np.i
 
 
 class TruePeakMeter:
-    """True peak, four times oversampled. What cannot exceed the peak so far is not looked at."""
+    """True peak, four times oversampled. What cannot exceed the peak so far is not looked at.
 
-    def __init__(self, channels: int = 2) -> None:
+    ``before`` (float32 ``[channels, n]``, ``n`` at least ``TAPS``) goes ahead of what is heard and is not measured.
+    """
+
+    def __init__(self, channels: int = 2, before: Block | None = None) -> None:
         self.peak = 0.0
-        self._tail = np.zeros((channels, TAPS - 1), np.float32)
+        self._tail = np.zeros((channels, TAPS - 1), np.float32) if before is None else before[:, -(TAPS - 1) :]
 
     def push(self, block: Block) -> None:
         """Hear float32 ``[channels, n]``."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from immersivaudio.engine.cue import Cue, CueSheet, Edit, Example, Licence, Take
 from immersivaudio.engine.errors import CancelledError
+from immersivaudio.engine.media import Encoded
 from immersivaudio.engine.mixing import MixResult, StemFile
 
 FORMAT = "immersivaudio.manifest/1"
@@ -53,6 +54,14 @@ def add_takes(rows: dict[str, Any], takes: Mapping[str, Sequence[tuple[Take, str
     for row in rows["cues"]:
         if found := takes.get(row["cue"]):
             row["takes"] = [_take_row(take, number, file) for number, (take, file) in enumerate(found, 1)]
+
+
+def add_encoded(rows: dict[str, Any], encoded: Mapping[str, Encoded]) -> None:
+    """Tell of every file of a lossy codec by how much it was lowered for that, and where it peaks once decoded."""
+    rows["loudness"]["encoded"] = {
+        name: {"gain_db": round(one.gain_db, 2), "true_peak_db": round(one.true_peak_db, 2)}
+        for name, one in encoded.items()
+    }
 
 
 def _take_row(take: Take, number: int, file: str) -> dict[str, Any]:

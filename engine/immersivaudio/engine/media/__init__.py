@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """The only package that touches ffmpeg and PyAV: probe, frames, sound, mux; every decode in a child with limits."""
 
+from immersivaudio.engine.media.ceiling import Encoded, decoded_peak_db, encode_under
 from immersivaudio.engine.media.fitting import check_fit
 from immersivaudio.engine.media.packets import encode_aac
 from immersivaudio.engine.media.probing import probe
@@ -16,6 +17,7 @@ from immersivaudio.engine.media.writing import (
     encode_pictures,
     encode_sound,
     encoder_of,
+    is_lossy,
     mux,
 )
 
@@ -26,15 +28,19 @@ __all__ = [
     "SOUND_CONTAINERS",
     "VIDEO_CONTAINERS",
     "AudioStream",
+    "Encoded",
     "Probe",
     "VideoStream",
     "check_fit",
+    "decoded_peak_db",
     "encode_aac",
     "encode_pictures",
     "encode_sound",
+    "encode_under",
     "encoder_of",
     "ffmpeg_binary",
     "frames",
+    "is_lossy",
     "mux",
     "probe",
     "sound",

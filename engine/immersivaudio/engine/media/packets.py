@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
 """AAC in pieces: side by side on the cores there are, and kept by content, so that what sounds as it did is not encoded
-again.
+again. Each piece is decoded once to know its true peak behind the codec, and that is kept beside it.
 
 Each piece is encoded with what comes before and after it, and only its own packets are taken: by then the encoder has
 settled, so the seams are no worse than any other place (measured in ``tests/test_media.py``). The pieces are always the
@@ -17,24 +17,43 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from immersivaudio.engine import abreast, bwf, housekeeping
+from immersivaudio.engine.audio import decibels
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ
 from immersivaudio.engine.errors import CancelledError, MediaError, OutputError
+from immersivaudio.engine.loudness import TruePeakMeter
+
+if TYPE_CHECKING:
+    from av import AudioCodecContext
 
 FRAME = 1024
 # A piece lasts ten seconds; the encoder hears a third of a second before it and a tenth after it.
 _PIECE, _BEFORE, _AFTER = 480, 16, 4
+# What sounds at a seam comes of the packets on both sides of it: so many are decoded together.
+_BESIDE = 3
 _BIT_RATE = 320_000
-_VERSION = 1
+_VERSION = 2
+_HEAD = struct.calcsize("<dI")
 
 
-def encode_aac(wav: Path, out: Path, cache: Path | None, cancelled: Callable[[], bool]) -> None:
-    """Encode a float32 stereo WAV at 48 kHz as AAC into ``out`` (MP4), as long as it is to the sample.
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Packets, and the true peak (full scale is 1) that a listener gets of them."""
+
+    packets: list[bytes]
+    peak: float
+
+
+def encode_aac(wav: Path, out: Path, cache: Path | None, cancelled: Callable[[], bool]) -> float:
+    """Encode a float32 stereo WAV at 48 kHz as AAC into ``out`` (MP4), as long as it is to the sample; the true peak of
+    what is decoded of it, in dBTP.
 
     Raises:
         MediaError: it is no such WAV. OutputError: no space is left. CancelledError: ``cancelled()`` became true.
@@ -43,17 +62,27 @@ def encode_aac(wav: Path, out: Path, cache: Path | None, cancelled: Callable[[],
     if (held.rate_hz, held.channels) != (SAMPLE_RATE_HZ, 2):
         raise MediaError(f"{wav.name} is not 48 kHz stereo.")
 
-    def piece(first: int) -> list[bytes]:
+    peaks: list[float] = []
+
+    def piece(first: int) -> _Piece:
         if cancelled():
             raise CancelledError("The encoding was stopped.")
         return _piece(wav, first, cache)
 
     frames = -(-held.frames // FRAME)
-    packets = (packet for some in abreast.in_order(piece, range(0, frames + 1, _PIECE)) for packet in some)
+
+    def packets() -> Iterator[bytes]:
+        last: list[bytes] = []
+        for some in abreast.in_order(piece, range(0, frames + 1, _PIECE)):
+            peaks.extend((some.peak, _peak([*last, *some.packets[:_BESIDE]])))
+            last = some.packets[-_BESIDE:]
+            yield from some.packets
+
     try:
-        _mux(packets, held.frames, out)
+        _mux(packets(), held.frames, out)
     except OSError as error:
         raise OutputError(f"{out.name} could not be written: {error.strerror}.", "Free some space.") from error
+    return decibels(max(peaks))
 
 
 @functools.cache
@@ -64,8 +93,8 @@ def _kind() -> str:
     return f"aac {_VERSION} {_BIT_RATE} {av.library_versions['libavcodec']}"
 
 
-def _piece(wav: Path, first: int, cache: Path | None) -> list[bytes]:
-    """The packets of the frames from ``first`` on; the encoder is one frame late, so the last piece has one more."""
+def _piece(wav: Path, first: int, cache: Path | None) -> _Piece:
+    """The frames from ``first`` on; the encoder is one frame late, so the last piece has one packet more."""
     begin, end = max(0, first - _BEFORE), first + _PIECE + _AFTER
     heard, held = bwf.read_part(wav, begin * FRAME, (end - begin) * FRAME)
     key = hashlib.sha256(heard.tobytes())
@@ -76,18 +105,25 @@ def _piece(wav: Path, first: int, cache: Path | None) -> list[bytes]:
         return known
     packets = _encoded(heard)[first - begin :]
     packets = packets if last else packets[:_PIECE]
+    piece = _Piece(packets, _peak(packets))
     if place is not None:
-        _keep(place, packets)
-    return packets
+        _keep(place, piece)
+    return piece
+
+
+def _encoder() -> AudioCodecContext:
+    import av
+
+    context = av.AudioCodecContext.create("aac", "w")
+    context.sample_rate, context.layout, context.format = SAMPLE_RATE_HZ, "stereo", "fltp"
+    context.bit_rate = _BIT_RATE
+    return context
 
 
 def _encoded(samples: bwf.Samples) -> list[bytes]:
-    import av
     from av.audio.frame import AudioFrame
 
-    context, packets = av.AudioCodecContext.create("aac", "w"), list[bytes]()
-    context.sample_rate, context.layout, context.format = SAMPLE_RATE_HZ, "stereo", "fltp"
-    context.bit_rate = _BIT_RATE
+    context, packets = _encoder(), list[bytes]()
     for first in range(0, len(samples), FRAME):
         part = np.zeros((2, FRAME), np.float32)
         own = samples[first : first + FRAME]
@@ -96,6 +132,28 @@ def _encoded(samples: bwf.Samples) -> list[bytes]:
         frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, first
         packets += [bytes(packet) for packet in context.encode(frame)]
     return packets + [bytes(packet) for packet in context.encode(None)]
+
+
+@functools.cache
+def _setup() -> bytes:
+    """What a decoder must know of the encoder before the first packet."""
+    context = _encoder()
+    context.open()
+    return context.extradata or b""
+
+
+def _peak(packets: list[bytes]) -> float:
+    """The true peak of what is decoded of ``packets``. The first of them is heard only with the one before it."""
+    import av
+
+    context = av.AudioCodecContext.create("aac", "r")
+    context.extradata = _setup()
+    heard = [frame.to_ndarray() for data in packets for frame in context.decode(av.Packet(data))]
+    if len(heard) < 2:
+        return 0.0
+    meter = TruePeakMeter(before=heard[0])
+    meter.push(np.concatenate(heard[1:], axis=1))
+    return meter.peak
 
 
 def _mux(packets: Iterator[bytes], samples: int, out: Path) -> None:
@@ -120,22 +178,23 @@ def _mux(packets: Iterator[bytes], samples: int, out: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _kept(place: Path) -> list[bytes] | None:
+def _kept(place: Path) -> _Piece | None:
     try:
         data = place.read_bytes()
-        (count,) = struct.unpack_from("<I", data)
-        lengths = struct.unpack_from(f"<{count}I", data, 4)
+        peak, count = struct.unpack_from("<dI", data)
+        lengths = struct.unpack_from(f"<{count}I", data, _HEAD)
     except (OSError, struct.error):
         return None
-    starts = list(itertools.accumulate(lengths, initial=4 + 4 * count))
+    starts = list(itertools.accumulate(lengths, initial=_HEAD + 4 * count))
     if starts[-1] != len(data):
         return None
     housekeeping.use(place)
-    return [data[start:end] for start, end in itertools.pairwise(starts)]
+    return _Piece([data[start:end] for start, end in itertools.pairwise(starts)], peak)
 
 
-def _keep(place: Path, packets: list[bytes]) -> None:
-    head = struct.pack(f"<{1 + len(packets)}I", len(packets), *map(len, packets))
+def _keep(place: Path, piece: _Piece) -> None:
+    packets = piece.packets
+    head = struct.pack(f"<dI{len(packets)}I", piece.peak, len(packets), *map(len, packets))
     partial = place.with_name(f".{place.name}.{os.getpid()}.{threading.get_ident()}.partial")
     # What cannot be kept is encoded again next time.
     with contextlib.suppress(OSError):

@@ -142,6 +142,11 @@ def encoder_of(out: Path, codec: str) -> str:
     return ENCODERS[codec] if codec else CODEC_OF_CONTAINER[ending]
 
 
+def is_lossy(out: Path, codec: str) -> bool:
+    """Whether what is decoded of a file of this ending differs from what was encoded; ``codec`` as of :func:`encoder_of`."""
+    return encoder_of(out, codec) in _LOSSY_BITS
+
+
 def encode_sound(wav: Path, out: Path, *, audio_codec: str = "", cancelled: Cancelled | None = None) -> None:
     """Encode a WAV into the container that ``out``'s ending names.
 
