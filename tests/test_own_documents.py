@@ -121,7 +121,7 @@ def document(request: pytest.FixtureRequest, shared: Path, tmp_path: Path) -> Pa
 
 def scored(path: Path) -> tuple[Edit, str, Grumbles]:
     """What the document meant, the document with our lanes, and what was said."""
-    timeline, edit = conform.read(path, prober=nothing_here)
+    timeline, edit = conform.read(path, prober=nothing_here, scored=False)
     grumbles = Grumbles()
     laid = laid_on(timeline, edit)
     text = dialects_out.document(laid, edit, timeline, DIALECT_OF[path.suffix], grumbles, path)
@@ -177,13 +177,97 @@ def test_a_scored_document_may_be_scored_again(document: Path) -> None:
     _, twice, _ = scored(document)
     document.write_text(twice, "utf-8", newline="")
     after = conform.read(document, prober=nothing_here)[1]
-    assert len([clip for clip in after.clips if is_ours(clip)]) == 2 * len(
-        [clip for clip in before.clips if is_ours(clip)]
-    )
+    assert [replace(clip, id="") for clip in after.clips] == [replace(clip, id="") for clip in before.clips]
+    assert not [clip for clip in conform.read(document, prober=nothing_here, scored=False)[1].clips if is_ours(clip)]
+    assert scored(document)[1] == twice
     ids = [line.split('id="')[1].split('"')[0] for line in twice.splitlines() if 'id="immersivaudio' in line]
     assert "file" not in ids
     starts = [name for name in ids if "file-" not in name]
     assert len(starts) == len(set(starts)), "no id twice"
+
+
+def resaved(path: Path, text: str) -> str:
+    """``text`` as an editor saves it: with ids of its own, but for melt, whose documents have no other names."""
+    return text if path.name == "plain.mlt" else text.replace("immersivaudio_", "saved-")
+
+
+def test_lanes_are_known_again_after_an_editor_saved_them(document: Path) -> None:
+    _, text, _ = scored(document)
+    document.write_text(resaved(document, text), "utf-8", newline="")
+    edit, twice, _ = scored(document)
+    assert not [clip for clip in edit.clips if is_ours(clip)], "no original sound"
+    assert any("earlier score" in sentence for sentence in edit.warnings)
+    assert "saved-" not in twice, "nothing is left of them"
+    assert twice.count("immersivaudio_") == text.count("immersivaudio_")
+
+
+@pytest.mark.parametrize(
+    ("name", "mine", "moved"),
+    [
+        ("sequences.kdenlive", '<blank length="14"', '<blank length="40"'),
+        ("sequences.kdenlive", "0=3.000;", "0=-7.000;"),
+        ("shotcut.mlt", '<blank length="11"', '<blank length="20"'),
+        ("sound.xml", "<start>14</start>", "<start>9</start>"),
+        ("sound.xml", "<value>1.41254</value>", "<value>0.5</value>"),
+    ],
+)
+def test_what_was_changed_on_our_lanes_goes_with_them(name: str, mine: str, moved: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(SYNTHETIC[name], "utf-8", newline="")
+    _, text, _ = scored(path)
+    assert mine in text
+    path.write_text(text.replace(mine, moved), "utf-8", newline="")
+    assert scored(path)[1] == text
+
+
+MAIN = {"sequences.kdenlive": '<tractor id="{0aa5}"', "shotcut.mlt": '<tractor id="tractor0"', "sound.xml": "<audio>"}
+LATE = '<playlist id="late"><entry producer="chain0" in="9" out="19"/></playlist>'
+LATE_ITEM = """<track><clipitem id="late"><start>60</start><end>70</end><in>9</in><out>19</out>
+<file id="immersivaudio_file-2"/></clipitem></track>"""
+
+
+def with_a_track_behind(name: str, text: str) -> str:
+    """A scored document to which the user has added a sound track behind our lanes."""
+    if name.endswith(".xml"):
+        return text.replace("</audio></media>", f"{LATE_ITEM}</audio></media>")
+    text = text.replace(MAIN[name], LATE + MAIN[name])
+    behind = text.index("<transition", text.index(MAIN[name]))
+    return f'{text[:behind]}<track producer="late" hide="video"/>{text[behind:]}'
+
+
+def number_of_late(name: str, text: str) -> int:
+    """Which track of all that is added one."""
+    return text[text.index(MAIN[name]) : text.rindex('"late"')].count("<track")
+
+
+@pytest.mark.parametrize("name", MAIN)
+def test_a_track_of_the_users_behind_our_lanes_keeps_its_number(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(SYNTHETIC[name], "utf-8", newline="")
+    given = with_a_track_behind(name, scored(path)[1])
+    path.write_text(given, "utf-8", newline="")
+    edit, text, _ = scored(path)
+    assert text.count("<track") == given.count("<track")
+    assert number_of_late(name, text) == number_of_late(name, given) > 2
+    path.write_text(text, "utf-8", newline="")
+    after = conform.read(path, prober=nothing_here)[1]
+    lanes = [clip for clip in after.clips if is_ours(clip) and clip.source.start_s != Fraction(9) / edit.rate]
+    assert len({(clip.url, clip.record) for clip in lanes}) == len(lanes) == 2
+    assert [named(clip).url for clip in edit.clips] == [named(clip).url for clip in after.clips if clip not in lanes], (
+        "what the user plays is told of still"
+    )
+
+
+@pytest.mark.parametrize("name", ["sequences.kdenlive", "sound.xml"])
+def test_a_lane_with_a_clip_of_the_users_stays_and_so_does_one_with_his_name(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_text(SYNTHETIC[name], "utf-8", newline="")
+    _, text, _ = scored(path)
+    own = text.replace("Immersivaudio Foley", "my steps").replace("cut.ambience.wav", "cut.my rain.wav")
+    path.write_text(own, "utf-8", newline="")
+    edit, twice, _ = scored(path)
+    assert len([clip for clip in edit.clips if is_ours(clip)]) == 2, "both are original sound"
+    assert holds_in_order(twice.encode(), own.encode())
 
 
 @pytest.mark.parametrize(

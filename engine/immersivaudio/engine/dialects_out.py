@@ -20,7 +20,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine import media, riding
 from immersivaudio.engine.cue import Edit, Stem
-from immersivaudio.engine.exporters import mlt, mlt_own, rows, xmeml
+from immersivaudio.engine.exporters import mlt, mlt_own, rows, xmeml, xmeml_own
 from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -29,7 +29,7 @@ from immersivaudio.engine.request import DIALECTS
 
 _DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {"premiere": xmeml.write, "kdenlive": mlt.write}
 _APPENDED: Mapping[str, Callable[[OwnDocument, rows.Sheet], str | None]] = {
-    "premiere": xmeml.append,
+    "premiere": xmeml_own.append,
     "kdenlive": mlt_own.append,
 }
 # What was put into a document of the user's own: see OwnDocument.prefix.
@@ -68,7 +68,8 @@ def document(
     own: Path | None = None,
 ) -> str | None:
     """The file of an editor that reads no OpenTimelineIO; None for one that does. ``given`` is the user's timeline, and
-    ``own`` the file that it was read from: one of the dialect's own comes back as it is, with our lanes put in."""
+    ``own`` the file that it was read from: one of the dialect's own comes back as it is, with our lanes put in (and those of an earlier
+    score, which ``given`` has no more, taken out)."""
     if dialect not in _DOCUMENTS:
         return None
     if own is not None and given is not None and own.suffix.lower() in DIALECTS[dialect]:

@@ -2,7 +2,8 @@
 """Our lanes in the user's own MLT document: Kdenlive's as tracks of Kdenlive, Shotcut's as tracks of Shotcut, and any other
 under a tractor around what it plays.
 
-New tracks come behind those that are there, so that no number by which something names a track means another.
+New tracks come behind those that are there, so that no number by which something names a track means another; those of an
+earlier score are replaced (see mlt_earlier).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from xml.etree.ElementTree import Element, SubElement
 
-from immersivaudio.engine.exporters import mlt
+from immersivaudio.engine.exporters import mlt, mlt_earlier
 from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.exporters.rows import Row, Sheet
 from immersivaudio.engine.importers.mlt import main_tractor
@@ -21,56 +23,83 @@ from immersivaudio.engine.importers.mlt_producer import properties
 
 _POINTED = re.compile(r"C|POSIX|en\b.*|en_.*", re.IGNORECASE)
 _RELATIVE = re.compile(r"(?![/#]|[A-Za-z]:)[^:<]+\.\w{2,5}")
+_FOLDER_NAME = "Immersivaudio"
 _FOLDER = re.compile(r"kdenlive:folder\.-?\d+\.(\d+)")
 
 
 def append(own: OwnDocument, sheet: Sheet) -> str | None:
-    """The document with the rows of ``sheet``, all of them ours; None where it has no place for them: numbers with
-    decimal commas (Kdenlive before 20.08), or no tractor, playlist or producer with a name."""
-    root = own.root
-    if root.tag != "mlt" or not _POINTED.fullmatch(root.get("LC_NUMERIC", "C")):
+    """The document with the rows of ``sheet``, all of them ours, in place of those of an earlier score; None where it has
+    no place for them: numbers with decimal commas (Kdenlive before 20.08), or no tractor, playlist or producer with a name."""
+    top = _main(own)
+    if top is None:
         return None
-    top = main_tractor(root)
-    if top is None or not top.get("id"):
+    earlier = mlt_earlier.found(own.root, top)
+    if earlier.gone:
+        own = own.without(earlier.gone)
+        top = _main(own)
+    if top is None:
         return None
-    bin_ = next((item for item in root.iter("playlist") if item.get("id") == "main_bin"), None)
-    if top.tag == "tractor" and properties(top).get("shotcut"):
-        _into_shotcut(own, sheet, top)
-    elif top.tag == "tractor" and bin_ is not None:
-        _into_kdenlive(own, sheet, top, bin_)
-    else:
-        _around(own, sheet, top)
-    if root.get("root") is None and any(_is_relative(item) for item in root.iter("property")):
-        own.attribute(root, "root", str(own.path.parent.absolute()))
+    _put_in(own, sheet, top, earlier.slots)
+    if own.root.get("root") is None and any(_is_relative(item) for item in own.root.iter("property")):
+        own.attribute(own.root, "root", str(own.path.parent.absolute()))
     return own.text()
 
 
-def _into_kdenlive(own: OwnDocument, sheet: Sheet, main: Element, bin_: Element) -> None:
-    prefix, first = f"{own.prefix()}_", _free_number(own.root)
-    media = mlt.Bin(sheet.rate, first + 1, prefix, str(first))
-    count = len(main.findall("track"))
+def _main(own: OwnDocument) -> Element | None:
+    root = own.root
+    top = main_tractor(root) if root.tag == "mlt" and _POINTED.fullmatch(root.get("LC_NUMERIC", "C")) else None
+    return top if top is not None and top.get("id") else None
+
+
+def _put_in(own: OwnDocument, sheet: Sheet, top: Element, lanes: Sequence[tuple[int, str]]) -> None:
+    """``lanes``: the slots among the tracks of ``top`` (see mlt_earlier) that are filled first; any left stay, empty."""
+    empty = [Row("audio", name, (), ours=True) for _, name in lanes[len(sheet.rows) :]]
+    sheet, tracks = replace(sheet, rows=(*sheet.rows, *empty)), top.findall("track")
+    slots = [tracks[number] for number, _ in lanes]
+    bin_ = next((item for item in own.root.iter("playlist") if item.get("id") == "main_bin"), None)
+    if top.tag == "tractor" and (properties(top).get("shotcut") or (slots and bin_ is None)):
+        _into_shotcut(own, sheet, top, slots)
+    elif top.tag == "tractor" and bin_ is not None:
+        _into_kdenlive(own, sheet, (top, bin_), slots)
+    else:
+        _around(own, sheet, top)
+
+
+def _into_kdenlive(own: OwnDocument, sheet: Sheet, places: tuple[Element, Element], slots: Sequence[Element]) -> None:
+    """``places``: what holds the tracks, and the bin."""
+    main, bin_ = places
+    prefix, first, folder = f"{own.prefix()}_", _free_number(own.root), _folder(bin_)
+    media = mlt.Bin(sheet.rate, first if folder else first + 1, prefix, folder or str(first))
     tracks = [mlt.Track(row, number, sheet.rate, media, prefix) for number, row in enumerate(sheet.rows)]
     elements = [element for track in tracks for element in track.elements()]
     producers = list(media.producers())
     own.before(bin_, producers)
-    own.into(bin_, mlt.put(Element("playlist"), {f"kdenlive:folder.-1.{first}": "Immersivaudio"}), _is("property"))
+    if not folder:
+        own.into(bin_, mlt.put(Element("playlist"), {f"kdenlive:folder.-1.{first}": _FOLDER_NAME}), _is("property"))
     own.into(bin_, [mlt.bin_entry(one) for one in producers], _is("entry"))
     own.before(main, elements)
-    own.into(main, [Element("track", producer=track.name) for track in tracks], _is("track"))
-    own.into(main, [_blend(prefix, number) for number in range(count, count + len(tracks))], _is("track", "transition"))
+    _join(own, main, [Element("track", producer=track.name) for track in tracks], slots, prefix)
 
 
-def _into_shotcut(own: OwnDocument, sheet: Sheet, main: Element) -> None:
+def _into_shotcut(own: OwnDocument, sheet: Sheet, main: Element, slots: Sequence[Element]) -> None:
     prefix = f"{own.prefix()}_"
-    count = len(main.findall("track"))
     playlists = list(_playlists(own, sheet, main, prefix))
     for row, playlist in zip(sheet.rows, playlists, strict=True):
         named = mlt.put(Element("playlist"), {"shotcut:audio": 1, "shotcut:name": row.name})
         playlist[:0] = list(named)
         own.before(main, [playlist])
-    own.into(main, _heard(playlists), _is("track"))
-    blends = [_blend(prefix, number) for number in range(count, count + len(playlists))]
-    own.into(main, blends, _is("track", "transition"))
+    _join(own, main, _heard(playlists), slots, prefix)
+
+
+def _join(own: OwnDocument, main: Element, made: list[Element], slots: Sequence[Element], prefix: str) -> None:
+    """Put ``made`` among the tracks: into ``slots``, whose blends are there, and what is left behind all others."""
+    for slot, track in zip(slots, made, strict=False):
+        own.instead(slot, track)
+    count, further = len(main.findall("track")), made[len(slots) :]
+    own.into(main, further, _is("track"))
+    own.into(
+        main, [_blend(prefix, number) for number in range(count, count + len(further))], _is("track", "transition")
+    )
 
 
 def _around(own: OwnDocument, sheet: Sheet, top: Element) -> None:
@@ -131,6 +160,12 @@ def _free_number(root: Element) -> int:
     folders = (_FOLDER.fullmatch(item.get("name", "")) for item in root.iter("property"))
     taken = itertools.chain(ids, (found[1] for found in folders if found))
     return max((int(one) for one in taken if one.isdigit()), default=1) + 1
+
+
+def _folder(bin_: Element) -> str:
+    """The number of our folder in the bin; empty where there is none yet."""
+    ours = (_FOLDER.fullmatch(item.get("name", "")) for item in bin_.findall("property") if item.text == _FOLDER_NAME)
+    return next((found[1] for found in ours if found), "")
 
 
 def _is_relative(item: Element) -> bool:

@@ -65,6 +65,32 @@ class OwnDocument:
         inner = b"".join(map(_bytes, made))
         self._added.append((extent.end - 2, extent.end, b">" + inner + f"</{parent.tag}>".encode()))
 
+    def instead(self, old: Element, new: Element) -> None:
+        """Put ``new`` in the place of ``old``."""
+        extent = self.extents[old]
+        self._added.append((extent.first, extent.end, _bytes(new).lstrip()))
+
+    def repeat(self, place: Element, given: Element) -> None:
+        """Put ``given``, which stands elsewhere, in the place of ``place`` too, to the byte."""
+        extent, copied = self.extents[place], self.extents[given]
+        self._added.append((extent.first, extent.end, self.data[copied.first : copied.end]))
+
+    def without(self, gone: Iterable[Element]) -> OwnDocument:
+        """The document with what was put in so far, and as if ``gone`` had never been put in.
+
+        Raises:
+            TimelineError: what is left is no document.
+        """
+        for first, end in _runs(self.data, sorted((self.extents[one].first, self.extents[one].end) for one in gone)):
+            if self.data[first - 1 : first] == b"\n":
+                first -= 1
+            elif self.data[end : end + 1] == b"\n":
+                end += 1
+            self._added.append((first, end, b""))
+        data, extents = self.text().encode(), dict[Element, Extent]()
+        root = parsed(data, self.path.name, extents)
+        return OwnDocument(self.path, data, root, extents)
+
     def attribute(self, element: Element, name: str, value: str) -> None:
         """Give ``element`` an attribute that it has not."""
         extent = self.extents[element]
@@ -86,6 +112,19 @@ class OwnDocument:
 
     def _add(self, place: int, made: Iterable[Element]) -> None:
         self._added += [(place, place, _bytes(element)) for element in made]
+
+
+def _runs(data: bytes, spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """``spans``, in order: those that lie in another are left out, those that only a line's end parts are one."""
+    runs: list[tuple[int, int]] = []
+    for first, end in spans:
+        if runs and first < runs[-1][1]:
+            continue
+        if runs and data[runs[-1][1] : first] in (b"", b"\n"):
+            runs[-1] = (runs[-1][0], end)
+        else:
+            runs.append((first, end))
+    return runs
 
 
 def printed(element: Element) -> str:

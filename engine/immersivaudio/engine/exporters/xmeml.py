@@ -19,9 +19,8 @@ from xml.etree.ElementTree import Element, SubElement
 from immersivaudio.engine import timecode
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.errors import RequestError
-from immersivaudio.engine.exporters.own import OwnDocument, printed
+from immersivaudio.engine.exporters.own import printed
 from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, gentle, length_frames
-from immersivaudio.engine.importers.xmeml import main_sequence
 from immersivaudio.engine.timecode import drops
 
 _LOUDEST = 3.98109
@@ -36,7 +35,7 @@ def write(sheet: Sheet) -> str:
     """
     check(sheet.rate)
     root = Element("xmeml", version="4")
-    root.append(_Writer(sheet).sequence())
+    root.append(Writer(sheet).sequence())
     return text(root)
 
 
@@ -50,24 +49,6 @@ def check(rate: Fraction) -> None:
         raise RequestError(
             f"Final Cut Pro 7 XML has no {float(rate):g} frames a second.", "Choose another editor with --for."
         )
-
-
-def append(own: OwnDocument, sheet: Sheet) -> str | None:
-    """The user's own document with the rows of ``sheet``, all of them ours, as further sound tracks of the sequence that
-    was read; None where it has none."""
-    sequence = main_sequence(own.root)
-    media = sequence.find("media") if sequence is not None else None
-    if media is None:
-        return None
-    prefix = f"{own.prefix()}_"
-    writer = _Writer(sheet, prefix)
-    made = [track for row in sheet.rows for track in writer.audio_tracks(row)]
-    audio = media.find("audio")
-    if audio is not None:
-        own.into(audio, made, lambda child: child.tag == "track")
-    else:
-        own.into(media, [_sound(made)], lambda child: child.tag == "video")
-    return own.text()
 
 
 def text(root: Element) -> str:
@@ -92,7 +73,9 @@ def put(parent: Element, told: Mapping[str, object]) -> Element:
 
 
 @dataclass
-class _Writer:
+class Writer:
+    """Makes the elements of a sheet; ``prefix`` begins the ids of what is put into a document of the user's."""
+
     sheet: Sheet
     prefix: str = ""
     files: dict[str, str] = field(default_factory=dict)
@@ -105,7 +88,7 @@ class _Writer:
         made.append(self._timecode(sheet.start_frame))
         media = SubElement(made, "media")
         media.append(self._video())
-        media.append(_sound([track for row in sheet.of("audio") for track in self.audio_tracks(row)]))
+        media.append(sound([track for row in sheet.of("audio") for track in self.audio_tracks(row)]))
         return made
 
     def _video(self) -> Element:
@@ -219,7 +202,7 @@ def rate(exact: Fraction) -> Element:
     return put(Element("rate"), {"timebase": round(exact), "ntsc": "TRUE" if ntsc else "FALSE"})
 
 
-def _sound(tracks: Iterable[Element]) -> Element:
+def sound(tracks: Iterable[Element]) -> Element:
     """The sound of a sequence."""
     made = put(Element("audio"), {"numOutputChannels": 2})
     put(SubElement(SubElement(made, "format"), "samplecharacteristics"), {"depth": 24, "samplerate": 48000})

@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import opentimelineio as otio
 
 from immersivaudio.engine.errors import TimelineError
+from immersivaudio.engine.importers import earlier
 from immersivaudio.engine.importers.dialects import OURS
 from immersivaudio.engine.importers.exact import range_of, time_at
 from immersivaudio.engine.importers.flatten import CLIPS_AT_MOST
 
 _ZERO = Fraction(0)
+_OURS: Mapping[str, Any] = {"generated": True}
 _Laid = TypeVar("_Laid")
 
 
@@ -108,12 +110,19 @@ def tracks(
     name: str, kind: str, pieces: Iterable[Piece], rate: Fraction, enabled: bool = True
 ) -> list[otio.schema.Track]:
     """Tracks, lowest first, that hold ``pieces``: one, unless three or more of them sound at once or one covers
-    another, which no dissolve can mean."""
-    lanes = layered(sorted((piece for piece in pieces if piece.duration_s > 0), key=lambda piece: piece.at_s), _follows)
+    another, which no dissolve can mean. A lane of ours is told by metadata, as in OpenTimelineIO."""
+    shown = [piece for piece in pieces if piece.duration_s > 0]
+    if kind == "Audio" and earlier.is_lane(name, map(_url, shown)):
+        shown = [replace(piece, facts={**piece.facts, **_OURS}) for piece in shown]
+    lanes = layered(sorted(shown, key=lambda piece: piece.at_s), _follows)
     return [
         _track(name if not index else f"{name} ({index + 1})", kind, lane, rate, enabled)
         for index, lane in enumerate(lanes)
     ]
+
+
+def _url(piece: Piece) -> str:
+    return piece.content.url if isinstance(piece.content, Source) else ""
 
 
 def layered(pieces: Iterable[_Laid], follows: Callable[[list[_Laid], _Laid], bool]) -> list[list[_Laid]]:
@@ -139,6 +148,8 @@ def _follows(lane: list[Piece], piece: Piece) -> bool:
 def _track(name: str, kind: str, pieces: list[Piece], rate: Fraction, enabled: bool) -> otio.schema.Track:
     track = otio.schema.Track(name, kind=kind)
     track.enabled = enabled
+    if all(piece.facts.get("generated") for piece in pieces):
+        track.metadata[OURS] = dict(_OURS)
     at = _ZERO
     for index, piece in enumerate(pieces):
         following = pieces[index + 1] if index + 1 < len(pieces) else None

@@ -75,6 +75,12 @@ def main_tractor(root: Element) -> Element | None:
     return top
 
 
+def lane_name(service: Element) -> str:
+    """What the user calls a track, else its id."""
+    told = properties(service)
+    return told.get("kdenlive:track_name", "") or told.get("shotcut:name", "") or service.get("id", "")
+
+
 @dataclass(frozen=True, slots=True)
 class _Nest:
     """What is inherited on the way down: how deep, what is hidden, and whether it is muted."""
@@ -106,7 +112,7 @@ class _Reader:
         if nest.depth > _NESTS_AT_MOST:
             raise TimelineError("The project's clips hold each other without end.", "Break the nests apart.")
         if service.tag == "playlist" or service.tag in ("producer", "chain"):
-            return self._lane(service.get("id", kind), kind, [service], nest)
+            return self._lane(lane_name(service) or kind, kind, [service], nest)
         if _is_lane(service):
             return self._lane_of(service, kind, nest)
         made: list[otio.schema.Track] = []
@@ -123,8 +129,7 @@ class _Reader:
             nest = nest.hiding(hide)
         if all(hide == "both" for _child, hide in children):
             nest = replace(nest, enabled=False, video=nest.video and not sounding, audio=nest.audio and sounding)
-        name: str = told.get("kdenlive:track_name") or tractor.get("id") or kind
-        return self._lane(name, kind, [child for child, _hide in children], nest)
+        return self._lane(lane_name(tractor) or kind, kind, [child for child, _hide in children], nest)
 
     def _lane(self, name: str, kind: str, playlists: list[Element], nest: _Nest) -> list[otio.schema.Track]:
         if not (nest.video if kind == "Video" else nest.audio):

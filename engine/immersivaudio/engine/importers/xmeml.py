@@ -19,6 +19,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine.errors import TimelineError
 from immersivaudio.engine.importers import lanes
+from immersivaudio.engine.importers.earlier import is_lane_name
 from immersivaudio.engine.importers.exact import SPEED_GRAIN, range_of
 from immersivaudio.engine.importers.lanes import Budget, Generated, Piece, Source
 from immersivaudio.engine.importers.markup import number, parse, text
@@ -89,8 +90,8 @@ class _Reader:
     def __init__(self, root: Element, grumbles: Grumbles) -> None:
         self._grumbles = grumbles
         self._budget = Budget()
-        self._files = _by_id(root, "file")
-        self._sequences = _by_id(root, "sequence")
+        self._files = by_id(root, "file")
+        self._sequences = by_id(root, "sequence")
 
     def timeline(self, sequence: Element, fallback: str) -> otio.schema.Timeline:
         rate = rate_of(sequence)
@@ -111,12 +112,13 @@ class _Reader:
             raise TimelineError("Sequences hold each other without end.", "Break the nests apart.")
         made: list[otio.schema.Track] = []
         for kind in kinds:
-            groups = _together(sequence.findall(f"media/{kind.lower()}/track"))
+            groups = together(sequence.findall(f"media/{kind.lower()}/track"))
             for index, group in enumerate(groups, 1):
                 on = text(group[0], "enabled", "TRUE").upper() != "FALSE"
                 name = group[0].get("MZ.TrackName") or f"{kind} {index}"
                 pieces = _joined([list(self._pieces(track, kind, rate, depth)) for track in group])
-                made += lanes.tracks(name, kind, pieces, rate, on) or [otio.schema.Track(name, kind=kind)]
+                empty = [] if kind == "Audio" and is_lane_name(name) else [otio.schema.Track(name, kind=kind)]
+                made += lanes.tracks(name, kind, pieces, rate, on) or empty
         return made
 
     def _pieces(self, track: Element, kind: str, rate: Fraction, depth: int) -> Iterator[Piece]:
@@ -174,7 +176,7 @@ class _Reader:
         return stack
 
 
-def _together(tracks: list[Element]) -> list[list[Element]]:
+def together(tracks: list[Element]) -> list[list[Element]]:
     """Premiere writes a stereo track as two ("exploded") mono ones; they belong together."""
     groups: list[list[Element]] = []
     for track in tracks:
@@ -198,7 +200,7 @@ def _joined(tracks: list[list[Piece]]) -> list[Piece]:
     return list(joined.values())
 
 
-def _by_id(root: Element, tag: str) -> dict[str, Element]:
+def by_id(root: Element, tag: str) -> dict[str, Element]:
     """The full element of each id; later mentions are empty references to it."""
     found: dict[str, Element] = {}
     for element in root.iter(tag):
