@@ -5,6 +5,7 @@ import importlib
 import json
 import time
 import wave
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -132,6 +133,35 @@ def laid(package: str, folder: Path, options: dict) -> dict:
     found["channels_after"] = {n: scene.sequence_editor.channels[n].name for n in range(1, 12)}
     found["curves_after"] = _curves(package, scene)
     return found
+
+
+def regrouped(package: str, folder: Path, options: dict) -> dict:
+    """Music laid in instrument groups, its cue performed again from one strip, undone and redone, and all taken away."""
+    scene = edit(25, 1.0)
+    lay, host = part(package, "lay"), part(package, "bridge.host")
+    first, again = ([host.Lane.from_json(lane) for lane in options[name]] for name in ("first", "again"))
+    origin = lay.Origin(1, Fraction(25), "one", str(folder), time.time())
+    bpy.ops.ed.undo_push(message="before")
+    lay.lay(scene, first, origin)
+    bpy.ops.ed.undo_push(message="laid")
+    found = {"laid": _lanes_of(scene, lay)}
+    strip = next(strip for strip in strips(scene) if strip.name == options["from"])
+    receipt = lay.replace_cue(scene, strip, again, replace(origin, made=origin.made + 1))
+    bpy.ops.ed.undo_push(message="again")
+    found["receipt"] = [receipt.placed, receipt.wanted, list(receipt.problems)]
+    found["new"] = _lanes_of(scene, lay)
+    before = [described(strip) for strip in strips(scene)]
+    found["undone"] = sorted(row["name"] for row in _undone())
+    scene = bpy.context.scene
+    found["redone"] = [described(strip) for strip in strips(scene)] == before
+    found["removed"] = lay.remove_result(scene, "one")
+    found["named"] = [c.name for c in scene.sequence_editor.channels if c.name.startswith("Immersivaudio")]
+    return found
+
+
+def _lanes_of(scene, lay) -> dict:
+    channels = scene.sequence_editor.channels
+    return {strip.name: [channels[strip.channel].name, lay.label_of(strip)["lane"]] for strip in strips(scene)}
 
 
 def _ours(scene, strip, lay) -> dict:

@@ -379,6 +379,43 @@ def test_lanes_lie_where_they_must_and_go_again(
     assert set(found["channels_after"].values()) == {f"Channel {number}" for number in range(1, 12)}
 
 
+def _music(tone: Path, take: str, *played: str) -> list[dict[str, Any]]:
+    """A lane for each group that plays: a cue, and one after it that stays."""
+    lanes = []
+    for group in played:
+        told = [{"cue": cue, **({"group": group} if group else {})} for cue in ("m1", "m2")]
+        clips = [
+            _clip(f"{cue['cue']} {group} {take}", tone, Fraction(start), Fraction(start), cue=cue)
+            for cue, start in zip(told, (1, 4), strict=True)
+        ]
+        lanes.append({"name": f"Immersivaudio Music {group.title()}".rstrip(), "stem": "music", "clips": clips})
+    return lanes
+
+
+@pytest.mark.parametrize(
+    ("first", "again"), [(("lead", "bass"), ("lead", "strings")), (("",), ("lead", "bass")), (("lead", "bass"), ("",))]
+)
+def test_a_cue_in_instrument_groups_is_performed_again_as_a_whole(
+    run: Run, blender: str, tone: Path, first: tuple[str, ...], again: tuple[str, ...]
+) -> None:
+    if not has_sound(blender):
+        pytest.skip("this bpy has no sound")
+    lanes = {"first": _music(tone, "old", *first), "again": _music(tone, "new", *again)}
+    found = run("regrouped", **{"from": f"m1 {first[-1]} old"}, **lanes)
+
+    def named(cue: str, take: str, groups: tuple[str, ...]) -> dict[str, list[str]]:
+        lane = {group: f"Immersivaudio Music {group.title()}".rstrip() for group in groups}
+        return {f"{cue} {group} {take}": [lane[group], lane[group]] for group in groups}
+
+    kept = named("m2", "old", first)
+    assert found["laid"] == {**named("m1", "old", first), **kept}
+    assert found["receipt"] == [len(again), len(again), []]
+    assert found["new"] == {**named("m1", "new", again), **kept}
+    assert found["undone"] == sorted(found["laid"])
+    assert found["redone"]
+    assert (found["removed"], found["named"]) == (len(first) + len(again), [])
+
+
 @pytest.mark.parametrize(
     ("fps", "base", "rate"),
     [

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -62,7 +63,7 @@ def test_every_group_of_an_instrument_has_a_stem() -> None:
 def test_groups_add_up_to_the_stem_played_whole(ball: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     whole = stems(scored(ball, cache, tmp_path / "whole", music_stems=False))
-    grouped = scored(ball, cache, tmp_path / "grouped")
+    grouped = scored(ball, cache, tmp_path / "grouped", outputs=("stems", "otio", "report"))
     parts = stems(grouped)
     assert list(whole) == ["music"]
     assert {"music-strings", "music-bass"} < set(parts) <= {f"music-{group}" for group in MUSIC_GROUPS}
@@ -80,6 +81,10 @@ def test_groups_add_up_to_the_stem_played_whole(ball: Path, tmp_path: Path) -> N
     }
     rows = json.loads(next(one.path for one in grouped.made if one.kind == "manifest").read_text())
     assert set(parts) <= set(rows["loudness"]["stems"])
+    page = next(one.path for one in grouped.made if one.kind == "report").read_text()
+    drawn = re.findall(r'class="name"[^>]*>([^<]*)<', page)
+    assert sorted(drawn) == sorted(name.removeprefix("music-").title() for name in parts)
+    assert all(f"<td>{name.replace('-', ' ')}</td>" in page for name in parts)
 
 
 def test_a_changed_cue_has_its_own_groups_performed_again_alone(ball: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import importlib.metadata
 import inspect
 import json
 import runpy
+import shutil
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -211,6 +213,51 @@ def test_every_build_lays_verifies_and_takes_back(
     assert ours(app) == []
     assert desk(app) == before
     assert [folder.name for folder in app.manager.project.pool.root.folders] == ["Rushes"]
+
+
+def _in_groups(lane: host.Lane, folder: Path, *groups: str) -> list[host.Lane]:
+    """The sound of ``lane`` as the music of one cue, with a file for each instrument group."""
+    made = []
+    for group in groups:
+        path = shutil.copy(lane.clips[0].path, folder / f"{uuid.uuid4().hex}.wav")
+        cue = {"cue": "music", **({"group": group} if group else {})}
+        name = f"Immersivaudio Music {group.title()}".rstrip()
+        made.append(host.Lane(name, "music", (replace(lane.clips[0], name=group, path=str(path), cue=cue),)))
+    return made
+
+
+@pytest.mark.parametrize(("version", "studio"), RUNNING)
+@pytest.mark.parametrize(
+    ("first", "again"), [(("lead", "bass"), ("lead", "strings")), (("",), ("lead", "bass")), (("lead", "bass"), ("",))]
+)
+def test_a_cue_in_instrument_groups_is_performed_again_as_a_whole(
+    script: Any,
+    film: Path,
+    lanes: tuple[host.Lane, ...],
+    tmp_path: Path,
+    version: tuple[int, ...],
+    studio: bool,
+    first: tuple[str, ...],
+    again: tuple[str, ...],
+) -> None:
+    app = cut(film, version, studio, "23.976")
+    before = desk(app)
+    told = _host(script, app)
+    assert told.lay([*lanes, *_in_groups(lanes[0], tmp_path, *first)]).complete
+    others = [track for track in ours(app) if "Music" not in track.name]
+    kept = [(track.name, list(track.items)) for track in others]
+    new = _in_groups(lanes[0], tmp_path, *again)
+    receipt = told.replace(new, "music", script("bins").results(told.edit)[-1])
+    assert (receipt.placed, receipt.wanted, receipt.problems) == (len(again), len(again), ())
+    assert [(track.name, list(track.items)) for track in ours(app) if "Music" not in track.name] == kept
+    music = {track.name: track.items for track in ours(app) if "Music" in track.name}
+    assert {name: [str(item.media.path) for item in items] for name, items in music.items()} == {
+        lane.name: [lane.clips[0].path] for lane in new
+    }
+    assert desk(app) == before
+    assert told.remove_last() == sum(len(lane.clips) for lane in lanes) + len(again)
+    assert ours(app) == []
+    assert desk(app) == before
 
 
 def _frames(app: standin.Resolve, lanes: tuple[host.Lane, ...]) -> list[tuple[int, int]]:

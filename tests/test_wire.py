@@ -234,6 +234,21 @@ def test_paths_stay_under_the_roots(tmp_path: Path) -> None:
         held.find(media_at(root / "loop"))
 
 
+def test_music_by_instruments_is_described_and_asked_for_either_way(tmp_path: Path) -> None:
+    held, message = shelf(tmp_path), spec("clip")
+    described = effects.find("soundtrack").param("music_stems")
+    assert described is not None and not described.enabled
+    for music in (True, False):
+        change = effects.changed(effects.find("soundtrack"), {"music": music}, "music")
+        assert [(param.name, param.enabled) for param in change.params] == [("music_stems", music)]
+    assert not request_of(message, held).delivery.music_stems
+    message.effect.params["music_stems"].flag = True
+    assert request_of(message, held).delivery.music_stems
+    del message.effect.params["music_stems"]
+    message.delivery.music_stems = True
+    assert request_of(message, held).delivery.music_stems
+
+
 def test_no_roots_means_no_paths(tmp_path: Path) -> None:
     held = shelf(tmp_path)
     path = held.roots[0] / "a.mp4"

@@ -78,7 +78,7 @@ def laying(find: Callable[[], Any], lanes: Iterable[Lane], origin: Origin) -> La
             continue
         channel = _free_channel(find().sequence_editor_create(), lane.name, spots[0].start, spots[-1].end)
         if channel is None:
-            problems.append(f"No channel is free for {lane.name}: free one and score again.")
+            problems.append(_no_channel(lane))
             continue
         for spot in spots:
             problems += _tried(find(), channel, spot, lane, origin)
@@ -243,12 +243,17 @@ def remove_result(scene, result: str) -> int:
     names = {label_of(strip)["lane"] for strip in ours}
     for strip in ours:
         remove_strip(scene, strip)
-    used = {strip.channel for strip in strips}
+    _unname_empty(scene, names)
+    return len(ours)
+
+
+def _unname_empty(scene, names: set[str]) -> None:
+    """Take our ``names`` off channels that are empty."""
+    used = {strip.channel for strip in compat.strips_of(scene.sequence_editor)}
     for number in range(1, compat.USABLE_CHANNELS + 1):
         channel = scene.sequence_editor.channels[number]
         if channel.name in names and number not in used:
             channel.name = f"Channel {number}"
-    return len(ours)
 
 
 def remove_strip(scene, strip) -> None:
@@ -260,31 +265,58 @@ def remove_strip(scene, strip) -> None:
 
 
 def replace_cue(scene, strip, lanes: Iterable[Lane], origin: Origin) -> Receipt:
-    """Put a new performance of one cue in the place of ``strip``; every other strip stays as it is.
+    """Put a new performance of one cue in the place of ``strip``; every other strip stays as it is. Music in instrument
+    groups is one performance: each group's strip is replaced, and what plays anew or no more gets a channel or goes.
 
     Raises:
-        HostError: the new result does not hold that cue.
+        HostError: the new result does not hold that cue, or its files are gone; nothing was changed.
     """
     label = label_of(strip)
     cue = label["clip"]["cue"].get("cue", "")
-    for lane in lanes:
-        clips = [clip for clip in lane.clips if clip.cue.get("cue") == cue and lane.stem == label["stem"]]
-        if clips:
-            return _exchange(scene, strip, clips, lane, origin)
-    raise HostError("That cue is no longer on the sheet, so there is nothing to put in its place.")
-
-
-def _exchange(scene, strip, clips: Sequence[LaneClip], lane: Lane, origin: Origin) -> Receipt:
-    """Take ``strip`` away and put ``clips`` on its channel; no wider than the strips beside it leave room for."""
-    missing = [clip.path for clip in clips if not Path(clip.path).is_file()]
+    new = [only for lane in lanes if lane.stem == label["stem"] and (only := lane.of_cue(cue)).clips]
+    if not new:
+        raise HostError("That cue is no longer on the sheet, so there is nothing to put in its place.")
+    missing = [clip.path for lane in new for clip in lane.clips if not Path(clip.path).is_file()]
     if missing:
         raise HostError(f"{missing[0]} is not there. Perform it again.")
-    channel = strip.channel
-    remove_strip(scene, strip)
+    old = _by_group(scene, strip)
+    channels = {group: one.channel for group, one in old.items()}
+    names = {label_of(one)["lane"] for one in old.values()}
+    for one in old.values():
+        remove_strip(scene, one)
+    problems = [said for lane in new for said in _exchanged(scene, channels.get(lane.group), lane, origin)]
+    _unname_empty(scene, names)
+    wanted = sum(len(lane.clips) for lane in new)
+    return Receipt(_counted(scene, origin), wanted, tuple(dict.fromkeys(problems)))
+
+
+def _by_group(scene, strip) -> dict:
+    """``strip`` by its instrument group, and the strips nearest to it that hold the others of its performance."""
+    label = label_of(strip)
+    cue, at = label["clip"]["cue"], compat.start_of(strip)
+    found = {cue.get("group", ""): strip}
+    others = sorted(compat.strips_of(scene.sequence_editor), key=lambda one: abs(compat.start_of(one) - at))
+    for other in others if cue.get("group") else ():
+        told = label_of(other)
+        played = told.get("clip", {}).get("cue", {})
+        if (told.get("result"), played.get("cue")) == (label["result"], cue.get("cue")) and played.get("group"):
+            found.setdefault(played["group"], other)
+    return found
+
+
+def _exchanged(scene, channel: int | None, lane: Lane, origin: Origin) -> list[str]:
+    """Place ``lane`` on ``channel``, no wider than the strips beside it leave room for, or on one of its own."""
+    spots = placements(lane.clips, origin.first_frame, origin.rate)
+    if channel is None:
+        channel = _free_channel(scene.sequence_editor, lane.name, spots[0].start, spots[-1].end)
+    if channel is None:
+        return [_no_channel(lane)]
     others = [other for other in compat.strips_of(scene.sequence_editor) if other.channel == channel]
-    spots = [_fitted(spot, others) for spot in placements(clips, origin.first_frame, origin.rate)]
-    problems = [said for spot in spots for said in _tried(scene, channel, spot, lane, origin)]
-    return Receipt(_counted(scene, origin), len(spots), tuple(problems))
+    return [said for spot in spots for said in _tried(scene, channel, _fitted(spot, others), lane, origin)]
+
+
+def _no_channel(lane: Lane) -> str:
+    return f"No channel is free for {lane.name}: free one and score again."
 
 
 def _fitted(spot: Placement, others: Sequence) -> Placement:

@@ -41,12 +41,17 @@ def lay(edit: Edit, lanes: Sequence[Lane], delivery: Delivery) -> Receipt:
     folder = bins.make(edit, delivery.date)
     items = bins.bring_in(edit, folder, paths)
     receipts = [_laid(edit, lane, items, delivery) for lane in lanes]
-    placed, wanted = sum(receipt.placed for receipt in receipts), sum(receipt.wanted for receipt in receipts)
-    problems = tuple(dict.fromkeys(problem for receipt in receipts for problem in receipt.problems))
-    if not placed:
+    receipt = together(receipts)
+    if not receipt.placed:
         bins.discard(edit, folder, tuple(items.values()))
-        raise HostError(" ".join((*problems, f"The sound lies in {_parent(paths[0])}.")))
-    return Receipt(placed, wanted, problems)
+        raise HostError(" ".join((*receipt.problems, f"The sound lies in {_parent(paths[0])}.")))
+    return receipt
+
+
+def together(receipts: Sequence[Receipt]) -> Receipt:
+    """What became of several lanes; each problem once."""
+    placed, wanted = sum(receipt.placed for receipt in receipts), sum(receipt.wanted for receipt in receipts)
+    return Receipt(placed, wanted, tuple(dict.fromkeys(said for receipt in receipts for said in receipt.problems)))
 
 
 def _laid(edit: Edit, lane: Lane, items: Mapping[str, Any], delivery: Delivery) -> Receipt:
@@ -167,7 +172,8 @@ class Laying:
     def _write_record(self, item: Any, spot: Spot) -> bool:
         """A marker on our own clip: what it is and why, and hidden in it what the clip can be made again from."""
         cue = spot.clip.cue
-        hidden = json.dumps({"result": self.delivery.id, "cue": cue.get("cue", ""), "take": cue.get("take", "")})
+        told = {name: cue.get(name, "") for name in ("cue", "take", "group")}
+        hidden = json.dumps({"result": self.delivery.id, **told})
         about = (spot.clip.name, str(cue.get("why", "")), 1, hidden)
         return bool(item.AddMarker(0, "Cyan", *about)) or bool(item.AddMarker(spot.source, "Cyan", *about))
 

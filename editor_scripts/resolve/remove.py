@@ -38,9 +38,16 @@ def _clear(edit: Edit, track: int, ours: set[Any], result: bins.Result) -> int:
         return 0
     timeline.DeleteClips(items, False)
     rest = timeline.GetItemListInTrack("audio", track) or ()
+    drop_if_empty(edit, track, result)
+    return len(before) - len(rest)
+
+
+def drop_if_empty(edit: Edit, track: int, result: bins.Result) -> None:
+    """Delete a track on which nothing lies and whose name is ours."""
+    timeline = edit.timeline
+    rest = timeline.GetItemListInTrack("audio", track) or ()
     if not rest and str(timeline.GetTrackName("audio", track)).startswith(result.lanes):
         timeline.DeleteTrack("audio", track)
-    return len(before) - len(rest)
 
 
 def _refuse_locked(edit: Edit, ours: set[Any]) -> None:

@@ -96,6 +96,15 @@ class Lane:
     stem: str
     clips: tuple[LaneClip, ...]
 
+    @property
+    def group(self) -> str:
+        """The instrument group that it holds, empty for a whole stem: ``group`` of its clips' ``cue``."""
+        return next((str(clip.cue.get("group", "")) for clip in self.clips), "")
+
+    def of_cue(self, cue_id: str) -> Lane:
+        """The lane with the clips of one cue alone; it may hold none."""
+        return Lane(self.name, self.stem, tuple(clip for clip in self.clips if clip.cue.get("cue") == cue_id))
+
     def to_json(self) -> Json:
         return {"name": self.name, "stem": self.stem, "clips": [clip.to_json() for clip in self.clips]}
 

@@ -82,7 +82,15 @@ _LANES = (
     _lane("ambience", "Ambience", "Beds that hold across the cuts of a place.", True),
     _lane("foley", "Foley", "Sounds of the contacts and movements that are seen.", True),
     _lane("effects", "Effects", "Vehicles, machines, weather.", True),
-    _lane("music", "Music", "Composed music; off unless you ask for it.", False),
+    _lane("music", "Music", "Composed music; off unless you ask for it.", False, asks=True),
+)
+_MUSIC_STEMS = Param(
+    "music_stems",
+    Kind.BOOLEAN,
+    "Music by instruments",
+    "Composed music as one lane for each instrument group: lead, strings, keys, bass, percussion.",
+    False,
+    enabled=False,
 )
 _DESCRIPTION = Param(
     "description",
@@ -195,7 +203,7 @@ EFFECTS: tuple[Effect, ...] = (
         "Soundtrack",
         "Watches the picture and scores it: ambience, foley, effects, and music when asked.",
         (Use.FILTER, Use.GENERAL),
-        (*_LANES, *_HOUSE),
+        (*_LANES, _MUSIC_STEMS, *_HOUSE),
     ),
     Effect(
         "ambience",
@@ -256,6 +264,8 @@ def changed(effect: Effect, values: Mapping[str, Value], name: str) -> Change:
     if name == "original" and (mix := effect.param("mix")) is not None:
         replaced = now["original"] == "replace"
         return Change((replace(mix, enabled=not replaced),), {"mix": 1.0} if replaced else {})
+    if name == "music" and (stems := effect.param("music_stems")) is not None:
+        return Change((replace(stems, enabled=bool(now["music"])),))
     if name == "mix" and now["mix"] == 0.0:
         return Change(message="At 0 only the original sound is heard; the stems are made all the same.")
     if name == "loudness" and now["loudness"] == "none":

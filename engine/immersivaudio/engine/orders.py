@@ -109,7 +109,7 @@ def _wish(delivery: job_pb2.Delivery, params: Mapping[str, effects.Value]) -> De
         takes=delivery.takes or plain.takes,
         takes_of=tuple(delivery.takes_of),
         credentials=delivery.credentials,
-        music_stems=delivery.music_stems,
+        music_stems=delivery.music_stems or bool(params.get("music_stems", plain.music_stems)),
     )
 
 

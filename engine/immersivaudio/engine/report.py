@@ -121,9 +121,9 @@ def _silence_table(sheet: CueSheet) -> str:
 
 def _level_table(mixed: MixResult) -> str:
     rows = "".join(
-        f"<tr><td>{'the mix' if file.stem is None else file.stem.value}</td>"
+        f"<tr><td>{'the mix' if file.stem is None else file.name.replace('-', ' ')}</td>"
         f"<td class=num>{_lufs(file)}</td><td class=num>{file.true_peak_db:.1f} dBTP</td></tr>"
-        for file in (*mixed.stems, mixed.bounce)
+        for file in (*mixed.lanes, mixed.bounce)
     )
     head = "<tr><th>Lane</th><th class=num>Loudness</th><th class=num>True peak</th></tr>"
     return f"<section><h2>Levels</h2><table>{head}{rows}</table></section>"

@@ -34,7 +34,7 @@ def clock(seconds: float, places: int = 2) -> str:
 
 def lanes(sheet: CueSheet, mixed: MixResult) -> str:
     """The drawing as an ``<svg>`` element that is as wide as its place."""
-    files = mixed.stems or (mixed.bounce,)
+    files = mixed.lanes or (mixed.bounce,)
     bottom = _HEAD + len(files) * (_LANE + _GAP)
     cues = {cue.id: cue for cue in sheet.cues}
     scale = _Scale(float(sheet.duration_s))
@@ -79,7 +79,7 @@ def _spans(scale: _Scale, bottom: int, kind: str, spans: Iterable[tuple[Span, st
 
 
 def _lane(scale: _Scale, file: StemFile, cues: dict[str, Cue], top: int, mixed: MixResult) -> str:
-    name = "mix" if file.stem is None else "original" if file.stem.value == "dialogue" else file.stem.value
+    name = "original" if file.name == "dialogue" else file.group or file.name
     level = "silent" if file.integrated_lufs is None else f"{file.integrated_lufs:.1f} LUFS"
     marks, taken = "", 0.0
     for place in sorted(file.placements, key=lambda one: one.start):
