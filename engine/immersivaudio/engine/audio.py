@@ -38,17 +38,20 @@ def amplitude(gain_db: float) -> float:
     return 0.0 if gain_db <= SILENCE_DB else math.pow(10.0, gain_db / 20)
 
 
-def panned(block: Block, pan: float) -> Block:
-    """``block`` ``[2, n]`` moved to ``pan`` (-1 left, 0 centre, 1 right) at equal power: the squared gains of left and
+def panned(block: Block, pan: float | NDArray[np.float64]) -> Block:
+    """``block`` ``[2, n]`` moved to ``pan`` (-1 left, 0 centre, 1 right; ``[n]`` where it moves) at equal power: the squared gains of left and
     right add to 2 everywhere. The width shrinks towards the sides, so that hard left still carries both channels.
     """
-    if pan == 0:
+    if np.ndim(pan) == 0 and pan == 0:
         return block
-    angle = (min(1.0, max(-1.0, pan)) + 1) * math.pi / 4
-    width = 1 - min(1.0, abs(pan))
-    mid, side = (block[0] + block[1]) / 2, (block[0] - block[1]) * (width / 2)
-    left, right = math.sqrt(2) * math.cos(angle), math.sqrt(2) * math.sin(angle)
-    return np.stack([(mid + side) * left, (mid - side) * right]).astype(np.float32)
+    side = np.clip(pan, -1.0, 1.0)
+    angle = (side + 1) * math.pi / 4
+    width, left, right = (
+        np.asarray(gain, np.float32)
+        for gain in ((1 - np.abs(side)) / 2, math.sqrt(2) * np.cos(angle), math.sqrt(2) * np.sin(angle))
+    )
+    mid, sides = (block[0] + block[1]) / 2, (block[0] - block[1]) * width
+    return np.stack([(mid + sides) * left, (mid - sides) * right]).astype(np.float32)
 
 
 def amplitudes(levels_db: NDArray[np.float64]) -> Block:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
-from immersivaudio.engine import media
-from immersivaudio.engine.audio import amplitude, decibels, lay
+from immersivaudio.engine import carried, media
+from immersivaudio.engine.audio import amplitude, lay
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Span, samples_at
 from immersivaudio.engine.errors import ResultError
 from immersivaudio.engine.library.hearing import STRUCK_S
@@ -29,15 +30,6 @@ _BLOCK = SAMPLE_RATE_HZ
 _RISE, _FALL = 5 * 48, 30 * 48
 _TAIL_S = 4.0
 _UNEVEN_DB = 3.0
-_PASSING_LUFS, _PASSING_M = -20.0, 6.0
-
-
-def closest_s(cue: Cue) -> Fraction:
-    """When a thing that passes is closest, from the cue's start."""
-    said = cue.params.get("closest_s", 0.0)
-    if isinstance(said, int | float) and said > 0:
-        return Fraction(said).limit_denominator(1_000_000)
-    return cue.sync_s[0] - cue.span.start_s if cue.sync_s else cue.span.duration_s / 2
 
 
 def cut(brief: Brief, entry: Entry, begin_s: float) -> Iterator[Block]:
@@ -50,9 +42,22 @@ def cut(brief: Brief, entry: Entry, begin_s: float) -> Iterator[Block]:
     if sound.motion is Motion.STRUCK:
         return _struck(brief, entry)
     begin = round(begin_s * SAMPLE_RATE_HZ)
-    level = _passing_gain if sound.motion is Motion.MOVING else _sustained_gain
-    gain, swapped = level(brief, entry, begin)
-    return (block[::-1] * gain if swapped else block * gain for block in _blocks(brief, entry, begin))
+    if sound.motion is Motion.MOVING:
+        return _moving(brief, entry, begin)
+    gain = _sustained_gain(brief, entry, begin)
+    return (block * gain for block in _blocks(brief, entry, begin))
+
+
+def stands(entry: Entry) -> bool:
+    """Whether a recording of something that moves stands still in it, so that it is carried along the cue's way."""
+    return entry.heard is not None and not carried.passes(entry.heard.levels_db)
+
+
+def _moving(brief: Brief, entry: Entry, begin: int) -> Iterator[Block]:
+    if not stands(entry):
+        return carried.keep(brief, lambda: _blocks(brief, entry, begin), entry.path)
+    longer = replace(brief, samples=carried.needed(brief))
+    return carried.carry(brief, lambda: _blocks(longer, entry, begin), entry.path)
 
 
 def _blocks(brief: Brief, entry: Entry, begin: int) -> Iterator[Block]:
@@ -68,7 +73,7 @@ def _blocks(brief: Brief, entry: Entry, begin: int) -> Iterator[Block]:
             yield block
 
 
-def _sustained_gain(brief: Brief, entry: Entry, begin: int) -> tuple[np.float32, bool]:
+def _sustained_gain(brief: Brief, entry: Entry, begin: int) -> np.float32:
     meter = LoudnessMeter()
     for block in _blocks(brief, entry, begin):
         obey(brief)
@@ -76,34 +81,7 @@ def _sustained_gain(brief: Brief, entry: Entry, begin: int) -> tuple[np.float32,
     lufs = meter.integrated()
     if lufs is None:
         raise ResultError(f"{entry.path} is silent where it was cut.", "Choose another seed.")
-    return np.float32(amplitude(SUSTAINED_LUFS - lufs)), False
-
-
-def _passing_gain(brief: Brief, entry: Entry, begin: int) -> tuple[np.float32, bool]:
-    """The closest 400 ms to -20 LUFS, 5 dB less for each tenfold distance; and whether it comes from the other side."""
-    hop = SAMPLE_RATE_HZ // 10
-    closest = samples_at(closest_s(brief.cue))
-    near, sides, at = LoudnessMeter(), np.zeros((2, 2)), 0
-    for block in _blocks(brief, entry, begin):
-        obey(brief)
-        if (close := block[:, max(0, closest - 2 * hop - at) : max(0, closest + 2 * hop - at)]).size:
-            near.push(close)
-        for after, part in enumerate(np.split(block, [max(0, closest - at)], axis=1)):
-            sides[after] += np.square(part, dtype=np.float64).sum(axis=1)
-        at += block.shape[1]
-    lufs = near.integrated()
-    if lufs is None:
-        raise ResultError(f"{entry.path} is silent where it should pass.", "Choose another seed.")
-    metres = _number(brief.cue, "closest_m", _PASSING_M)
-    wanted = _PASSING_LUFS - 5 * math.log10(max(metres, 1.0) / _PASSING_M)
-    return np.float32(amplitude(wanted - lufs)), _comes_from_the_other_side(brief.cue, sides)
-
-
-def _comes_from_the_other_side(cue: Cue, sides: np.ndarray) -> bool:
-    """``sides`` are the energies left and right, before and after the closest point."""
-    drift = [decibels(math.sqrt(right + 1e-12)) - decibels(math.sqrt(left + 1e-12)) for left, right in sides]
-    moves, wanted = drift[1] - drift[0], _number(cue, "to_pan", 1.0) - _number(cue, "from_pan", -1.0)
-    return abs(moves) > 1.0 and moves * wanted < 0
+    return np.float32(amplitude(SUSTAINED_LUFS - lufs))
 
 
 def _number(cue: Cue, name: str, otherwise: float) -> float:

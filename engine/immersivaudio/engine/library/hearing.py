@@ -59,17 +59,24 @@ def listen(path: Path, duration_s: float, cancelled: Cancelled) -> Heard:
 
 
 def _heard(meter: LoudnessMeter, peak: float, begin: NDArray[np.float32], powers: NDArray[np.float64]) -> Heard:
-    momentary = np.convolve(powers, np.ones(4), "same")
-    seconds = [powers[first : first + 10].mean() for first in range(0, len(powers), 10)]
+    levels_db, loudest_s = contour(powers)
     found = attacks.find(begin, SAMPLE_RATE_HZ) if begin.any() else []
     strong = sorted(one.sample for one in found if one.peak >= 0.25 * found[0].peak)
     return Heard(
         meter.integrated(),
         round(max(decibels(peak), _FLOOR_DB), 2),
         tuple(round(sample * 1000 / SAMPLE_RATE_HZ) for sample in strong[:500]),
-        tuple(round(max(_FLOOR_DB, 10 * np.log10(power + 1e-12))) for power in seconds),
-        round((float(momentary.argmax()) + 0.5) / 10, 2),
+        tuple(round(level) for level in levels_db),
+        loudest_s,
     )
+
+
+def contour(powers: NDArray[np.float64]) -> tuple[list[float], float]:
+    """The level of each second in dB, and the middle of the loudest 400 ms in seconds; ``powers`` are of every 100 ms."""
+    momentary = np.convolve(powers, np.ones(4), "same")
+    seconds = [powers[first : first + 10].mean() for first in range(0, len(powers), 10)]
+    levels_db = [max(_FLOOR_DB, float(10 * np.log10(power + 1e-12))) for power in seconds]
+    return levels_db, round((float(momentary.argmax()) + 0.5) / 10, 2)
 
 
 def heard(index: Index, entry: Entry, cancelled: Cancelled) -> Entry:

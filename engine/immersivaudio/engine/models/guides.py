@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from immersivaudio.engine import plugins
+from immersivaudio.engine import carried, plugins, ways
 from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Stem
 from immersivaudio.engine.errors import ResultError
 from immersivaudio.engine.models import shaping
@@ -67,7 +67,9 @@ def shaped(wave: Wave, rate_hz: int, brief: Brief, guided: bool, ending_s: float
     if guided and sound is not None and sound.motion is Motion.MOVING:
         guide = render(brief, rate_hz, 1)
         if guide is not None:
-            return _passed(wave, rate_hz, brief, guide)
+            passed = _passed(wave, rate_hz, brief, guide)
+            # Its level follows the guide's, which is on the way already; its sides are the model's.
+            return carried.pan_along(brief, passed) if ways.of(brief.cue) else passed
     return shaping.sustained(wave, rate_hz, brief, ending_s if brief.cue.stem is Stem.MUSIC else 0.0)
 
 

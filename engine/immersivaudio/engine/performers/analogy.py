@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from immersivaudio.engine import carried
 from immersivaudio.engine.audio import amplitude, lay
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Example, Licence, ParamValue, Stem
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Example, Licence, ParamValue, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, RequestError, ResultError
 from immersivaudio.engine.examples import Study, forbidden, identified, licence_of, study
 from immersivaudio.engine.examples.matching import Wanted, matched
 from immersivaudio.engine.examples.quilting import cloth_of, quilted
 from immersivaudio.engine.examples.study import OWN
 from immersivaudio.engine.examples.variation import change_of, varied
+from immersivaudio.engine.library.hearing import contour
 from immersivaudio.engine.loudness import LoudnessMeter
 from immersivaudio.engine.performers import Block, Brief, Choice
 from immersivaudio.engine.sounds import BY_ID, Motion
@@ -27,6 +29,7 @@ from immersivaudio.engine.synthesis.frame import stream
 _BLOCK = SAMPLE_RATE_HZ // 2
 _SUSTAINED_LUFS, _STRUCK_PEAK_DB = -26.0, -12.0
 _SIDE = 0.35
+_EDGE = SAMPLE_RATE_HZ // 5
 _LEAST_WIDTH = 0.02
 
 
@@ -34,7 +37,7 @@ class Analogy:
     """Performs a cue that names an example; nothing else."""
 
     name = "analogy"
-    version = "1"
+    version = "2"
 
     def licence(self) -> Licence:
         return Licence(OWN, True, source="the example that the user names")
@@ -46,7 +49,7 @@ class Analogy:
         sound = BY_ID.get(cue.sound)
         if cue.example is None or sound is None or cue.stem in (Stem.MUSIC, Stem.DIALOGUE):
             return 0.0
-        return 0.0 if sound.motion is Motion.MOVING else 0.97
+        return 0.97
 
     def setup(self) -> None:
         """Nothing to load."""
@@ -71,8 +74,7 @@ class Analogy:
         if not brief.samples:
             return
         heard = study(brief.cue.example, brief.cancelled)
-        struck = BY_ID[brief.cue.sound].motion is Motion.STRUCK
-        for block in _struck(heard, brief, brief.cue.example) if struck else _sustained(heard, brief):
+        for block in _performed(heard, brief, brief.cue.example):
             if brief.cancelled():
                 raise CancelledError("The performance was stopped.")
             yield block
@@ -81,6 +83,43 @@ class Analogy:
 def create() -> Analogy:
     """The performer."""
     return Analogy()
+
+
+def _performed(heard: Study, brief: Brief, example: Example) -> Iterator[Block]:
+    match BY_ID[brief.cue.sound].motion:
+        case Motion.STRUCK:
+            return _struck(heard, brief, example)
+        case Motion.MOVING:
+            return _moving(heard, brief)
+        case Motion.SUSTAINED:
+            return _sustained(heard, brief)
+
+
+def _moving(heard: Study, brief: Brief) -> Iterator[Block]:
+    """What passes in the example passes as it does there; what stands still goes on, and is carried along the way."""
+    hop = SAMPLE_RATE_HZ // 10
+    whole = heard.samples[:, : heard.samples.shape[1] // hop * hop]
+    levels_db, loudest_s = contour(np.square(whole, dtype=np.float64).reshape(2, -1, hop).mean(axis=(0, 2)))
+    if carried.passes(levels_db):
+        at = samples_at(carried.closest_s(brief.cue)) - round(loudest_s * SAMPLE_RATE_HZ)
+        return carried.keep(brief, lambda: _laid(heard.samples, at, brief.samples), heard.name)
+    if not heard.stretches:
+        raise ResultError(f"Nothing in the example {heard.name} goes on.", "Name a recording of something that does.")
+    cloth, count = cloth_of(heard.samples, heard.stretches), carried.needed(brief)
+    return carried.carry(brief, lambda: _blocks(quilted(cloth, stream(brief.cue.seed, 0xC107)), count), heard.name)
+
+
+def _laid(samples: Block, at: int, count: int) -> Iterator[Block]:
+    """``count`` samples in which ``samples`` begin at ``at``, faded where they begin and end."""
+    edges = np.minimum(1.0, (np.arange(_EDGE) + 0.5) / _EDGE).astype(np.float32)
+    whole = samples.copy()
+    edge = min(_EDGE, whole.shape[1])
+    whole[:, :edge] *= edges[:edge]
+    whole[:, whole.shape[1] - edge :] *= edges[:edge][::-1]
+    for start in range(0, count, _BLOCK):
+        block = np.zeros((2, min(_BLOCK, count - start)), np.float32)
+        lay(block, whole, at - start)
+        yield block
 
 
 def _struck(heard: Study, brief: Brief, example: Example) -> Iterator[Block]:

@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from immersivaudio.engine.cue import Cue, Licence, ParamValue, Stem
+from immersivaudio.engine import carried
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue, Licence, ParamValue, Stem, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, MediaError, RequestError
 from immersivaudio.engine.library import chaining, cutting, hearing, matching
 from immersivaudio.engine.library.index import Index, place
@@ -42,7 +43,7 @@ class Library:
     """Performs from indexed folders (see ``docs/library.md``). The cut, not the performer, has a licence."""
 
     name = "library"
-    version = "1"
+    version = "2"
 
     def licence(self) -> Licence:
         return Licence("as stated for each library", True, source="the user's own sound libraries")
@@ -228,6 +229,8 @@ def _choice(entry: Entry, cue: Cue, begin_s: float, why: str) -> Choice:
     where = f"from {begin_s:.2f} s, handles {max(0.0, begin_s):.1f} s before and {max(0.0, after_s):.1f} s after"
     if BY_ID[cue.sound].motion is Motion.STRUCK:
         where = f"its attacks laid on {len(cue.sync_s)} sync points"
+    elif BY_ID[cue.sound].motion is Motion.MOVING:
+        where += ", moved along its way" if cutting.stands(entry) else ", passing as it was recorded"
     return Choice(licence, pins, (f"cut of {entry.file.name} ({why}), {where}",))
 
 
@@ -238,14 +241,16 @@ def _begin_s(entry: Entry, cue: Cue) -> float | None:
         return None
     if sound.motion is Motion.STRUCK:
         return 0.0 if heard.onsets_ms or sound.id in cutting.SWELLING else None
-    if sound.motion is Motion.MOVING:
+    if sound.motion is not Motion.MOVING:
+        return _steady_s(entry, cue, float(cue.span.duration_s))
+    if not cutting.stands(entry):
         return _passing_s(entry, cue)
-    return _steady_s(entry, cue)
+    return _steady_s(entry, cue, carried.needed(Brief(cue, samples_at(cue.span.duration_s))) / SAMPLE_RATE_HZ)
 
 
-def _steady_s(entry: Entry, cue: Cue) -> float | None:
-    """Of a few places by seed, handles left at both ends where the file has them, the one that is most even."""
-    slack_s = entry.notes.duration_s - float(cue.span.duration_s)
+def _steady_s(entry: Entry, cue: Cue, lasts_s: float) -> float | None:
+    """For ``lasts_s`` seconds: of a few places by seed, handles left at both ends where the file has them, the one that is most even."""
+    slack_s = entry.notes.duration_s - lasts_s
     if slack_s < 0 or entry.heard is None:
         return None
     said = cue.params.get(IN_S)
@@ -257,7 +262,7 @@ def _steady_s(entry: Entry, cue: Cue) -> float | None:
     levels = np.array(entry.heard.levels_db)
     uneven = []
     for begin_s in places:
-        part = levels[int(begin_s) : math.ceil(begin_s + float(cue.span.duration_s))]
+        part = levels[int(begin_s) : math.ceil(begin_s + lasts_s)]
         if not len(part) or part.min() >= np.median(levels) - _DROP_DB:
             uneven.append((round(float(part.std()), 2) if len(part) else 0.0, begin_s))
     return min(uneven)[1] if uneven else None
@@ -267,7 +272,7 @@ def _passing_s(entry: Entry, cue: Cue) -> float | None:
     """The loudest moment of the file on the cue's closest one. Where the file begins later or ends earlier than the cue,
     it must have died away by then."""
     levels = entry.heard.levels_db if entry.heard else ()
-    begin_s = (entry.heard.loudest_s if entry.heard else 0.0) - float(cutting.closest_s(cue))
+    begin_s = (entry.heard.loudest_s if entry.heard else 0.0) - float(carried.closest_s(cue))
     late, early = begin_s < 0, begin_s + float(cue.span.duration_s) > entry.notes.duration_s
     ends = [level for level, cut in ((levels[0], late), (levels[-1], early)) if cut]
     return round(begin_s, 3) if all(level <= max(levels) - _ENDS_DB for level in ends) else None

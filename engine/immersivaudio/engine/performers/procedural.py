@@ -8,11 +8,11 @@ from typing import assert_never
 
 import numpy as np
 
-from immersivaudio.engine import ways
+from immersivaudio.engine.asking import ask_of
 from immersivaudio.engine.cue import Cue, Licence
 from immersivaudio.engine.errors import CancelledError, RequestError
 from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.sounds import BY_ID, SPACE, SPACES, Motion, Sound
+from immersivaudio.engine.sounds import BY_ID, Motion
 from immersivaudio.engine.synthesis import catalog, streams
 from immersivaudio.engine.synthesis.frame import RATE_HZ, Array, Ask, stream
 
@@ -62,7 +62,7 @@ def create() -> Procedural:
 
 def _frames(brief: Brief) -> Iterator[Array | None]:
     sound = BY_ID[brief.cue.sound]
-    ask = _ask(brief, sound)
+    ask = ask_of(brief, sound)
     match sound.motion:
         case Motion.SUSTAINED:
             return streams.sustained(catalog.TEXTURES[sound.id](ask), ask)
@@ -71,21 +71,6 @@ def _frames(brief: Brief) -> Iterator[Array | None]:
         case Motion.MOVING:
             return streams.moving(catalog.PASSINGS[sound.id](ask), ask.space)
     assert_never(sound.motion)
-
-
-def _ask(brief: Brief, sound: Sound) -> Ask:
-    """The cue's knobs within their ranges, defaults where it says nothing sensible."""
-    knobs = {name: knob.of(brief.cue.params.get(name)) for name, knob in sound.knobs.items()}
-    duration_s = brief.samples / RATE_HZ
-    if sound.motion is Motion.MOVING and brief.cue.sync_s and not knobs["closest_s"]:
-        knobs["closest_s"] = max(0.001, float(brief.cue.sync_s[0] - brief.cue.span.start_s))
-    return Ask(knobs, brief.cue.seed, duration_s, _space(brief.cue, sound), ways.of(brief.cue))
-
-
-def _space(cue: Cue, sound: Sound) -> str:
-    """Where it is heard: what the cue says, or what is usual for the sound; empty for what is a place itself."""
-    said = str(cue.params.get(SPACE, ""))
-    return (said if said in SPACES else sound.space) if sound.space else ""
 
 
 def _moments(brief: Brief, ask: Ask) -> list[int] | None:

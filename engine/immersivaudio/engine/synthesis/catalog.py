@@ -111,7 +111,7 @@ STRIKERS: Mapping[str, Callable[[Ask], Striker]] = MappingProxyType(
     }
 )
 
-PASSINGS: Mapping[str, Callable[[Ask], Texture]] = MappingProxyType(
+PASSINGS: Mapping[str, Callable[[Ask], passing.Passage]] = MappingProxyType(
     {
         "passby.car": passing.car,
         "passby.truck": fleet.truck,

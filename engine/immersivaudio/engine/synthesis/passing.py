@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 import scipy
@@ -38,6 +39,8 @@ from immersivaudio.engine.synthesis.tones import Motor
 
 _AIR_HZ = (3_500.0, 900.0)
 _GRID = 24
+# A source is read from a little before it is first heard.
+_LEAD_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,20 +126,54 @@ class _Reader:
         return np.asarray(mixed)
 
 
+class Passage(Texture, Protocol):
+    """A sound on its way past the listener, and the way for another one to go."""
+
+    def played_by(self, source: Texture, source_lufs: float) -> Passing:
+        """The same way gone by ``source``, whose loudness in one channel is known."""
+        ...
+
+    def played_s(self, duration_s: float) -> float:
+        """How much of such a source is heard in the first ``duration_s``."""
+        ...
+
+    def pans(self, heard_s: Array) -> Array:
+        """The side from -1 to 1 on which it is heard at these moments."""
+        ...
+
+
 class Passing:
     """The whole event: parts on a path. At its closest it reaches ``peak_lufs``, whatever the source's own level."""
 
     settle_s = 0.0
 
-    def __init__(self, path: Path | Followed, parts: list[Part], peak_lufs: float) -> None:
-        self._path, self._parts = path, parts
-        self._level = gain(peak_lufs - _loudness([part.source for part in parts]))
-        self._origin_s = [float(path.left_at(np.array([-0.1]), part.offset_m)[0]) for part in parts]
+    def __init__(
+        self, path: Path | Followed, parts: list[Part], peak_lufs: float, source_lufs: float | None = None
+    ) -> None:
+        self._path, self._parts, self._peak_lufs = path, parts, peak_lufs
+        known = _loudness([part.source for part in parts]) if source_lufs is None else source_lufs
+        self._level = gain(peak_lufs - known)
+        self._origin_s = [float(path.left_at(np.array([-_LEAD_S]), part.offset_m)[0]) for part in parts]
         self._readers = [
             _Reader(part.source, partial(self._dark, part, origin_s))
             for part, origin_s in zip(parts, self._origin_s, strict=True)
         ]
         self._clock = 0
+
+    def played_by(self, source: Texture, source_lufs: float) -> Passing:
+        """See :class:`Passage`."""
+        return Passing(self._path, [Part(source)], self._peak_lufs, source_lufs)
+
+    def played_s(self, duration_s: float) -> float:
+        """See :class:`Passage`."""
+        first, last = self._path.left_at(np.array([-_LEAD_S, duration_s]))
+        return float(last - first)
+
+    def pans(self, heard_s: Array) -> Array:
+        """See :class:`Passage`."""
+        left = self._path.left_at(heard_s)
+        along, aside = self._path.beside(left)
+        return self._path.pan(left, -along / np.hypot(along, aside))
 
     def frame(self) -> Array:
         """The next ``[2, FRAME]`` of the cue."""

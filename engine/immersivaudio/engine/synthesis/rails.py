@@ -69,6 +69,8 @@ class Train:
         self._cars, self._loud = Passing(path, parts, level - 2.0), 7.0 * 10 ** (level / 20)
         self._rng, self._tape, self._clock = ask.rng("joints"), Tape(), 0
         self._strikes = _strikes(path, offsets)
+        # What is recorded brings its own joints.
+        self.played_by, self.played_s, self.pans = self._cars.played_by, self._cars.played_s, self._cars.pans
 
     def frame(self) -> Array:
         while self._strikes and self._strikes[0][0] < self._clock + FRAME:
