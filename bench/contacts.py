@@ -62,12 +62,17 @@ def _code(one: Film, path: Path) -> None:
         first.unlink()
 
 
-def told(one: Film, folder: Path) -> Told:
-    """Draw, encode, read back and watch."""
+def encoded(one: Film, folder: Path) -> Path:
+    """The file of a film, drawn and encoded where it is not there yet."""
     path = folder / f"{one.name.replace(' ', '-')}-{one.seed}.mp4"
     if not path.exists():
         _code(one, path)
-    found = watch(path)
+    return path
+
+
+def told(one: Film, folder: Path) -> Told:
+    """Draw, encode, read back and watch."""
+    found = watch(encoded(one, folder))
     impacts = sorted(float(s.span.start_s) for s in found if s.label == "impact" and s.confidence >= BELIEVED)
     return Told(one, tuple(impacts), sum(s.label == "shot" for s in found) - 1)
 

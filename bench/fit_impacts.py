@@ -11,6 +11,7 @@ nobody knows which of them "is" the contact. No real footage is looked at, so th
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 
 import _pictures
@@ -47,18 +48,18 @@ def material(seeds: int) -> list[tuple[_pictures.Scene, list[Contact]]]:
     return [(scene, contacts_in(scene, shot, seed)) for scene, shot, seed in told]
 
 
-def fit(x: Numbers, y: Numbers, weight: Numbers) -> Numbers:
-    """Regularised logistic regression with signed weights; the bias comes last."""
+def fit(x: Numbers, y: Numbers, weight: Numbers, signs: Sequence[int] = SIGNS, stiff: float = 8.0) -> Numbers:
+    """Logistic regression with signed weights, squares of them times ``stiff`` as its price; the bias comes last."""
     mean, spread = x.mean(0), x.std(0) + 1e-6
     rows = np.c_[(x - mean) / spread, np.ones(len(x))]
 
     def loss(b: Numbers) -> tuple[float, Numbers]:
         z = rows @ b
         slope = rows.T @ (weight * (1 / (1 + np.exp(-z)) - y))
-        slope[:-1] += 16 * b[:-1]
-        return float((weight * (np.logaddexp(0, z) - y * z)).sum() + 8 * (b[:-1] ** 2).sum()), slope
+        slope[:-1] += 2 * stiff * b[:-1]
+        return float((weight * (np.logaddexp(0, z) - y * z)).sum() + stiff * (b[:-1] ** 2).sum()), slope
 
-    bounds = [(0, None) if s > 0 else (None, 0) if s < 0 else (None, None) for s in SIGNS] + [(None, None)]
+    bounds = [(0, None) if s > 0 else (None, 0) if s < 0 else (None, None) for s in signs] + [(None, None)]
     b = minimize(loss, np.zeros(rows.shape[1]), jac=True, method="L-BFGS-B", bounds=bounds).x
     return np.r_[b[:-1] / spread, b[-1] - (b[:-1] * mean / spread).sum()]
 

@@ -31,8 +31,8 @@ _BENDS_FROM = 5
 _NEAR_S = 1 / 3
 _SHAKEN, _SHAKEN_MOST, _RARE, _SWELLS = 8.0, 3.0, 0.35, 1.5
 _LEAST_LOST, _LEAST_GONE = 0.35, 0.15
-# A logistic regression over the even-seeded films of bench/contacts.py, with less belief in "down" than they teach.
-# No script re-makes it yet: bench/fit_impacts.py fits the first weighing of the flow's impacts alone.
+# A logistic regression over drawn films with even seeds (bench/fit_contacts.py makes one and prints it beside this),
+# with less belief in "down" than they teach.
 _WEIGHTS = (0.36, 0.55, 0.60, 0.11, -0.63, 4.42, 0.60, -0.33, -0.20, -1.37, 0.82, -3.45)
 _COMPACT, _ALONG, _BESIDE, _LEEWAY, _ASLANT = 0.06, 0.4, 0.3, 0.06, 0.3
 _DOUBTFUL, _CLEAR_S, _INSIDE_S = -1.0, 0.12, 0.08

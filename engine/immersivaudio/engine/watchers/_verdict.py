@@ -179,7 +179,7 @@ def features(contact: Contact) -> tuple[float, ...]:
 
 def odds(contact: Contact) -> float:
     """Log odds that a contact is an impact, by itself: ``likeness``, then how the braking lies in the motion around it
-    (a logistic regression over the even-seeded films of bench/contacts.py)."""
+    (a logistic regression over drawn films with even seeds: bench/fit_contacts.py)."""
     first = likeness(contact)
     if contact.kind != "brake" or first < _NEVER:
         return first
