@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import bpy
@@ -69,11 +70,44 @@ def played(strip, media: Media | None, rate: Fraction) -> Played:
     begins, ends = compat.content_start_of(strip), compat.content_end_of(strip)
     keys = len(strip.retiming_keys)
     natural_s = media.length_s - _left_out_s(strip, media, rate) if media else (ends - begins) / rate
-    speed = _speed(natural_s, ends - begins, rate, (media and media.rate) or rate, keys > 1)
-    offset_s = compat.trimmed_frames_of(strip) / ((media and media.rate) or rate)
-    if getattr(strip, "use_reverse_frames", False):
-        speed = -speed
-    return Played(speed, begins, ends, offset_s, followed=keys <= 2)
+    media_rate = (media and media.rate) or rate
+    offset_s = compat.trimmed_frames_of(strip) / media_rate
+    backwards = getattr(strip, "use_reverse_frames", False)
+    if keys > 2 and not backwards and (shown := _shown_segment(strip, natural_s, rate, media_rate)):
+        return replace(shown, offset_s=shown.offset_s + offset_s)
+    speed = _speed(natural_s, ends - begins, rate, media_rate, keys > 1)
+    return Played(-speed if backwards else speed, begins, ends, offset_s, followed=keys <= 2)
+
+
+def _shown_segment(strip, natural_s: Fraction, rate: Fraction, media_rate: Fraction) -> Played | None:
+    """How the segment plays in which all lies that is shown: Blender makes several when the speed of a trimmed strip is
+    set. The others are taken to keep their own speed; None where no round speed of this one makes the whole come out.
+    """
+    keys = sorted(Fraction(key.timeline_frame) for key in strip.retiming_keys)
+    # The last key lies on the last frame or after it, by version.
+    keys[-1] = max(keys[-1], compat.content_end_of(strip))
+    start, end = compat.start_of(strip), compat.end_of(strip)
+    within = [(a, b) for a, b in itertools.pairwise(keys) if a == start and b <= end <= b + 1]
+    if len(within) != 1:
+        return None
+    first, last = within[0]
+    others = keys[-1] - keys[0] - (last - first)
+    meant = [
+        (*_roundest(natural_s * rate / own - others, last - first), own) for own in (Fraction(1), rate / media_rate)
+    ]
+    step, factor, own = max(meant)
+    if not step:
+        return None
+    return Played(factor * own, first, end, (first - keys[0]) / rate * own)
+
+
+def _roundest(natural: Fraction, frames: Fraction) -> tuple[Fraction, Fraction]:
+    """The roundest factor by which ``natural`` frames fill ``frames`` whole ones, and how round it is (0: none)."""
+    for step in _ROUND:
+        factor = round(natural / frames / step) * step
+        if factor > 0 and abs(factor * frames - natural) <= factor:
+            return step, factor
+    return Fraction(0), Fraction(0)
 
 
 def _left_out_s(strip, media: Media, rate: Fraction) -> Fraction:
