@@ -16,6 +16,7 @@ import opentimelineio as otio
 import pytest
 from mixing_stage import Stage, bed, noise, read, stem_of, write
 
+from immersivaudio.bridge import timeline
 from immersivaudio.engine import composing, media, mixing, pipeline, riding, sheets
 from immersivaudio.engine.cue import MUSIC_GROUPS, Cue, CueSheet, Span, Stem, Take
 from immersivaudio.engine.request import DeliveryWish, Outcome, ScoreRequest, Workspace
@@ -71,7 +72,10 @@ def test_groups_add_up_to_the_stem_played_whole(ball: Path, tmp_path: Path) -> N
     assert np.abs(sum(parts.values()) - whole["music"]).max() < ROUNDING
     assert grouped.warnings == ()
 
-    laid = lanes(otio.adapters.read_from_file(str(next(one.path for one in grouped.made if one.kind == "otio"))))
+    finished = otio.adapters.read_from_file(str(next(one.path for one in grouped.made if one.kind == "otio")))
+    arrived = timeline.lanes(finished, {one.name: str(one.path) for one in grouped.made})
+    assert {f"{lane.stem}-{lane.group}" for lane in arrived} == set(parts)
+    laid = lanes(finished)
     assert set(laid) == {f"Immersivaudio {name.replace('-', ' ').title()}" for name in parts}
     strings = laid["Immersivaudio Music Strings"]
     assert strings.metadata["immersivaudio"]["group"] == "strings"
