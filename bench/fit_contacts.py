@@ -53,7 +53,7 @@ def watched(path: Path) -> tuple[list[_bounces.Kink], list[_verdict.Contact]]:
     contacts.flush()
     movers.flush()
     kinks = [kink for of_one in _bounces.kinks(movers.found) for kink in of_one if _bounces.is_sudden(kink)]
-    return kinks, [one for one in contacts.found if one.kind == "brake" and _verdict.odds(one) > HOPELESS]
+    return kinks, [one for one in contacts.found if one.kind == "brake" and _verdict.likeness(one) > HOPELESS]
 
 
 def row(time_s: float, features: Sequence[float], true_s: Sequence[float]) -> Row | None:
