@@ -217,6 +217,14 @@ def test_gain_curve_fades_and_pan_are_heard(stage: Stage) -> None:
     assert lane[0, 15 * 48_000 - 1] < full * 1e-3
 
 
+@pytest.mark.parametrize(("fade_in_s", "fade_out_s"), [(600, 0), (0, 600), (600, 600)])
+def test_fades_longer_than_their_cue_do_not_silence_it(stage: Stage, fade_in_s: float, fade_out_s: float) -> None:
+    steady = np.full((2, 96_000), 0.1, np.float32) * np.tile([1, -1], 48_000).astype(np.float32)
+    stage.cue(Stem.EFFECTS, 5, steady, fade_in_s=fade_in_s, fade_out_s=fade_out_s)
+    heard = np.abs(read(stem_of(stage.mix(loudness="none"), Stem.EFFECTS).path))
+    assert heard.max() == pytest.approx(0.1, rel=1e-2), "it reaches its own level once"
+
+
 @pytest.mark.parametrize("stem", [Stem.MUSIC, Stem.EFFECTS])
 def test_placements_tell_the_gain_that_was_used(stage: Stage, stem: Stem) -> None:
     original = scene(stage)

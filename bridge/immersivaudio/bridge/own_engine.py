@@ -7,7 +7,6 @@ import os
 import secrets
 import string
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -15,6 +14,7 @@ from typing import IO
 import platformdirs
 
 from immersivaudio.bridge.errors import EngineGoneError
+from immersivaudio.bridge.own_folder import OwnFolder, is_locked_by_us
 from immersivaudio.bridge.process import spawn_engine
 
 # Each engine locks its folder, so every editor that is open needs one; the first free one is taken.
@@ -29,7 +29,7 @@ class OwnEngine:
     """
 
     def __init__(self, home: Path | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="immersivaudio-")
+        self._folder = OwnFolder()
         self.token = secrets.token_urlsafe(24) if sys.platform == "win32" else ""
         home = home or _usual_home()
         place, self._claim = _claimed(home / "editors")
@@ -46,10 +46,10 @@ class OwnEngine:
 
     def _release(self) -> None:
         self._claim.close()
-        self._folder.cleanup()
+        self._folder.close()
 
     def _command(self, place: Path, cache: Path) -> list[str]:
-        address = address_in(self._folder.name, sys.platform)
+        address = address_in(str(self._folder.path), sys.platform)
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
         command += ["--home", str(place), "--cache", str(cache)]
         command += [word for root in roots(sys.platform) for word in ("--root", root)]
@@ -75,25 +75,10 @@ def _claimed(folder: Path) -> tuple[Path, IO[bytes]]:
         place = folder / str(number)
         place.mkdir(parents=True, exist_ok=True)
         claim = (place / "editor.lock").open("ab")
-        if _is_locked_by_us(claim):
+        if is_locked_by_us(claim):
             return place, claim
         claim.close()
     raise EngineGoneError(f"{_EDITORS_AT_ONCE} editors have an engine already.", "Close one, or run a shared engine.")
-
-
-def _is_locked_by_us(file: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _usual_home() -> Path:

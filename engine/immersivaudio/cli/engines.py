@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from immersivaudio.bridge.client import Client, Engine, spawn_engine
+from immersivaudio.bridge.own_folder import OwnFolder
 from immersivaudio.engine.errors import OutputError
 from immersivaudio.engine.models.store import home as home
 
@@ -53,12 +54,12 @@ def own_engine(state: Path) -> Iterator[Engine]:
             f"{state} cannot be written: {error.strerror}.", "Set IMMERSIVAUDIO_HOME to a folder of yours."
         ) from error
     with (
-        tempfile.TemporaryDirectory(prefix="immersivaudio-") as folder,
+        OwnFolder() as folder,
         tempfile.TemporaryDirectory(dir=calls, ignore_cleanup_errors=True) as jobs,
         _lived_in(Path(jobs)),
     ):
         _clear_abandoned(calls)
-        address = f"unix:{Path(folder) / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
+        address = f"unix:{folder / 'engine.sock'}" if sys.platform != "win32" else "127.0.0.1:0"
         command = [sys.executable, "-m", "immersivaudio.engine.server", "--address", address, "--until-eof"]
         command += ["--cache-bytes", str(cache_bytes())]
         places = ["--home", jobs, "--cache", str(state / "cache"), "--root", Path.cwd().anchor]

@@ -61,6 +61,7 @@ def ducking(sheet: CueSheet) -> dict[Stem, curves.Curve]:
 def _voice(cue: Cue, take: Take, ducking: curves.Curve, total: int) -> Voice:
     begin = samples_at(cue.span.start_s)
     start, end = max(0, begin), min(total, begin + take.samples)
+    fade_in, fade_out = _fades(cue, end - start)
     ducked = curves.window(ducking, float(cue.span.start_s), take.samples / SAMPLE_RATE_HZ)
     return Voice(
         cue_id=cue.id,
@@ -71,10 +72,20 @@ def _voice(cue: Cue, take: Take, ducking: curves.Curve, total: int) -> Voice:
         skip=start - begin,
         curve=curves.add(cue.gain_curve, ducked, cue.gain_db),
         pan=cue.pan,
-        fade_in=max(samples_at(cue.fade_in_s), _CUT_FADE_SAMPLES if start > begin else 0),
-        fade_out=max(samples_at(cue.fade_out_s), _CUT_FADE_SAMPLES if end < begin + take.samples else 0),
+        fade_in=max(fade_in, _CUT_FADE_SAMPLES if start > begin else 0),
+        fade_out=max(fade_out, _CUT_FADE_SAMPLES if end < begin + take.samples else 0),
         take=take.key,
     )
+
+
+def _fades(cue: Cue, samples: int) -> tuple[int, int]:
+    """In and out, in samples; where they are longer than what is heard they share it, as they were to each other."""
+    fade_in, fade_out = samples_at(cue.fade_in_s), samples_at(cue.fade_out_s)
+    wanted = fade_in + fade_out
+    if wanted <= samples:
+        return fade_in, fade_out
+    rising = fade_in * max(0, samples) // wanted
+    return rising, max(0, samples) - rising if fade_out else 0
 
 
 def render(voices: Sequence[Voice], first: int, count: int) -> Block | None:
