@@ -183,3 +183,22 @@ def test_a_file_that_cannot_be_signed_stays_as_it_was(certificate: Path, tmp_pat
         credentials.sign([Made("music.wav", "stem", tmp_path / "music.wav", Stem.MUSIC)], ROWS, pytest.fail)
     assert (tmp_path / "music.wav").read_bytes() == b"no sound at all"
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("container", ["mp4", "mov"])
+def test_a_whole_job_is_signed_and_its_picture_is_the_same(
+    certificate: Path, ball: Path, tmp_path: Path, container: str
+) -> None:
+    from immersivaudio.cli.main import main
+
+    out = tmp_path / f"out.{container}"
+    main(["score", str(ball), "-o", str(out), "--credentials"])
+    assert credentials.read(out)["validation_state"] == "Valid"
+    assert pictures(out) == pictures(ball)
+
+
+def pictures(path: Path) -> list[tuple[float, bytes]]:
+    import av
+
+    with av.open(str(path)) as container:
+        return [(float(one.pts * one.time_base), bytes(one)) for one in container.demux(video=0) if one.size]
