@@ -168,6 +168,39 @@ def test_a_fade_that_meets_nothing_is_said_and_a_dissolve_is_not(dialect: str) -
     assert "Fades from and to nothing are left out: “two”." in grumbles.sentences()
 
 
+@pytest.mark.parametrize("dialect", [name for name, endings in DIALECTS.items() if endings[0] != ".otio"])
+def test_a_sounds_fade_from_or_to_nothing_goes_out_and_comes_back(dialect: str, tmp_path: Path) -> None:
+    """Beside a dissolve, which stays one, and at one edge of a clip that the other side of meets silence."""
+    rate = Fraction(25)
+
+    def clip(name: str, **told: str) -> otio.schema.Clip:
+        media = otio.schema.ExternalReference(f"/f/{name}.wav", range_of(Fraction(0), Fraction(100), rate))
+        made = otio.schema.Clip(name, media, range_of(Fraction(10), Fraction(4), rate))
+        made.metadata["immersivaudio"] = told
+        return made
+
+    half = time_at(Fraction(12, 25), rate)
+    children = [
+        clip("one", fade_in_s="1"),
+        otio.schema.Transition("", "SMPTE_Dissolve", half, half),
+        clip("two"),
+        otio.schema.Gap(source_range=range_of(Fraction(0), Fraction(1), rate)),
+        clip("three", fade_out_s="2"),
+    ]
+    timeline = otio.schema.Timeline("x", tracks=[otio.schema.Track("A1", kind="Audio", children=children)])
+    given, edit = conform.from_json(timeline.to_json_string(), prober=nothing_here)
+    grumbles = Grumbles()
+    text = dialects_out.document(laid_on(given, edit), edit, given, dialect, grumbles)
+    assert text is not None and not any("Fades" in said for said in grumbles.sentences())
+    path = tmp_path / f"cut{DIALECTS[dialect][0]}"
+    path.write_text(text, "utf-8")
+    again = [clip for clip in conform.read(path, prober=nothing_here)[1].clips if not is_ours(clip)]
+    assert [(clip.record, clip.fade_in_s, clip.fade_out_s) for clip in again] == [
+        (clip.record, clip.fade_in_s, clip.fade_out_s) for clip in edit.clips
+    ]
+    assert [clip.fade_in_s > 0 for clip in again] == [True, True, False]
+
+
 def test_no_two_keyframes_of_premiere_lie_over_3_db_apart() -> None:
     keys = rows.gentle(((0, 0.0), (6, -12.0), (40, -12.0), (42, 0.0)))
     assert keys[0] == (0, 0.0)

@@ -15,7 +15,7 @@ import opentimelineio as otio
 import pytest
 from mixing_stage import Stage, bed, hit, level_db, noise, read, stem_of
 from scipy.signal import correlate
-from test_own_documents import SYNTHETIC
+from test_own_documents import SYNTHETIC, resaved
 
 from immersivaudio.engine import conform, delivery
 from immersivaudio.engine.cue import Edit, Stem, samples_at
@@ -34,7 +34,7 @@ def rendered(document: Path) -> np.ndarray:
     """What melt plays, ``[2, samples]`` at 48 kHz."""
     out = document.with_suffix(".render.wav")
     sound = ("vn=1", "acodec=pcm_f32le", "ar=48000", "ac=2")
-    command = [str(MELT), str(document), "-consumer", f"avformat:{out}", *sound, "real_time=-1", "terminate_on_pause=1"]
+    command = [str(MELT), str(document), "-consumer", f"avformat:{out}", *sound, "real_time=0", "terminate_on_pause=1"]
     home = {"HOME": str(document.parent), "LC_ALL": "C", "QT_QPA_PLATFORM": "offscreen"}
     done = subprocess.run(command, capture_output=True, timeout=120, env=home)
     assert out.is_file(), done.stderr.decode(errors="replace")[-500:]
@@ -57,7 +57,7 @@ def delivered(
 ) -> tuple[MixResult, Path]:
     mixed = stage.mix(original)
     folder = stage.folder / "out"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     edit = Edit("scene", stage.rate, stage.duration_s, Fraction(3600))
     if timeline is not None:
         edit = conform.conform(timeline, "scene")
@@ -137,6 +137,41 @@ def test_the_users_own_document_sounds_as_before_and_ours_beside_it(tmp_path: Pa
     assert level_db(before[:, here]) > -40
     assert lag((after - before[:, : after.shape[1]])[0, here], ours[0, here]) == 0
     assert after.shape == before.shape
+
+
+@pytest.mark.parametrize("name", ["sequences.kdenlive", "shotcut.mlt"])
+def test_a_second_scoring_sounds_as_the_first(tmp_path: Path, name: str) -> None:
+    stage = staged(tmp_path, Fraction(25))
+    original = stage.original(noise(8, 0.1, seed=3, stereo=False))
+    given = tmp_path / name
+    given.write_text(own_document(name, original), "utf-8")
+    _, document = delivered(stage, original, conform.read(given)[0], given)
+    once = rendered(document)
+    given.write_text(resaved(given, document.read_text("utf-8")), "utf-8")
+    _, document = delivered(stage, original, conform.read(given, scored=False)[0], given)
+    assert np.abs(rendered(document) - once).max() < 1e-5
+
+
+def test_a_fade_at_one_edge_alone_is_heard_and_read_again(tmp_path: Path) -> None:
+    """Two clips: a second's fade in begins the one, two seconds' fade out end the other."""
+    rate = Fraction(25)
+    stage = staged(tmp_path, rate)
+    original = stage.original(noise(8, 0.1, seed=3, stereo=False))
+    media = otio.schema.ExternalReference(str(original), range_of(Fraction(0), Fraction(8), rate))
+    clips = [otio.schema.Clip("take", media.deepcopy(), range_of(Fraction(at), Fraction(4), rate)) for at in (0, 4)]
+    clips[0].metadata["immersivaudio"], clips[1].metadata["immersivaudio"] = {"fade_in_s": "1"}, {"fade_out_s": "2"}
+    track = otio.schema.Track("A1", kind="Audio", children=clips)
+    _, document = delivered(stage, original, otio.schema.Timeline("scene", tracks=[track]))
+    theirs = [clip for clip in conform.read(document)[1].clips if clip.url == str(original)]
+    assert [(clip.fade_in_s, clip.fade_out_s) for clip in theirs] == [(1, 0), (0, 2)]
+    plain = tmp_path / "plain.kdenlive"
+    plain.write_text(
+        re.sub(r"(?s)<filter [^>]*>(?:(?!</filter>).)*>fade(?:in|out)<.*?</filter>", "", document.read_text())
+    )
+    whole, played = rendered(plain)[0], rendered(document)[0]
+    missing = np.concatenate([np.linspace(1, 0, 48_000), np.zeros(5 * 48_000), np.linspace(0, 1, 96_000)])
+    wanted = read(original)[0] * missing
+    assert level_db(whole - played - wanted) < level_db(wanted) - 20
 
 
 def own_document(name: str, media: Path) -> str:

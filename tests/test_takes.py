@@ -183,7 +183,7 @@ def test_a_take_file_is_named_and_noted_as_sound_editors_do(own_sounds: Path, tm
     }
     assert said == {
         "CATID": "WOODImpt", "CATEGORY": "WOOD", "SUBCATEGORY": "IMPACT", "FXNAME": "Hard Blow On Wood",
-        "GENERATED": "TRUE", "PERFORMER": "library 1", "LICENCE": "CC-BY-4.0",
+        "GENERATED": "TRUE", "PERFORMER": "library 2", "LICENCE": "CC-BY-4.0",
     }  # fmt: skip
     assert notes["SEED"] == "7" and notes["SOURCE"].endswith("WOODImpt_Mallet On Plank_FR_SHED.wav")
     description = chunks(path)["bext"][:256].rstrip(b"\0").decode()
@@ -343,7 +343,7 @@ def test_library_commands_from_adding_to_removing(home: Path, tmp_path: Path) ->
     assert "CatID WATRWave" in call("library", "search", "sea").stdout
     performed = call("perform", "sea", "-o", tmp_path / "sea.wav", "--library", "my sounds")
     assert performed.returncode == 0, performed.stderr
-    assert user_notes(tmp_path / "sea.wav")["PERFORMER"] == "library 1"
+    assert user_notes(tmp_path / "sea.wav")["PERFORMER"] == "library 2"
     assert call("library", "remove", "my sounds").returncode == 0
     assert call("library", "remove", "my sounds").returncode == 3
     assert (folder / "WATRWave_Surf On Shingle_FR_COAST.wav").is_file()
@@ -375,7 +375,7 @@ def test_a_running_engine_gives_takes_out_of_its_library(home: Path, own_sounds:
         spec.delivery.takes = 21
         with pytest.raises(Exception, match="takes"):
             client.create_job(spec, "two")
-    assert user_notes(tmp_path / "take.wav")["PERFORMER"] == "library 1"
+    assert user_notes(tmp_path / "take.wav")["PERFORMER"] == "library 2"
     recipe = takes.read(tmp_path / "take.wav")
     again = takes.again(recipe, plugins.create("performers", "library"), tmp_path / "again.wav", lambda: False)
     assert again.read_bytes() == (tmp_path / "take.wav").read_bytes()

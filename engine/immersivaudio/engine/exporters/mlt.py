@@ -248,12 +248,24 @@ def _filters(piece: Piece, first: int) -> Iterator[Element]:
         keys = piece.keys or ((0, 0.0),)
         level = ";".join(f"{frame}={piece.gain_db + level_db:.3f}" for frame, level_db in keys)
         yield _filter(piece, first, {"mlt_service": "volume", "kdenlive_id": "volume", "level": level})
+    yield from _fades(piece, first)
     if len(piece.channels) == 1 and piece.channels[0] < 2:
         wanted = piece.channels[0]
         about = {"mlt_service": "channelcopy", "kdenlive_id": "channelcopy", "from": wanted, "to": 1 - wanted}
         yield _filter(piece, first, about)
     if not piece.speed:
         yield _filter(piece, first, {"mlt_service": "freeze", "kdenlive_id": "freeze", "frame": first})
+
+
+def _fades(piece: Piece, first: int) -> Iterator[Element]:
+    """Kdenlive's own fades of sound, with handles in its timeline."""
+    fade_in, fade_out = piece.fades
+    end = first + piece.frames
+    for name, start, stop, gain in (("fadein", first, first + fade_in, 0), ("fadeout", end - fade_out, end, 1)):
+        if stop > start:
+            made = Element("filter", {"in": str(start), "out": str(stop - 1)})
+            about = {"mlt_service": "volume", "kdenlive_id": name, "gain": gain, "end": 1 - gain}
+            yield put(made, {"window": 75, "max_gain": "20dB", **about})
 
 
 def _filter(piece: Piece, first: int, told: Mapping[str, object]) -> Element:

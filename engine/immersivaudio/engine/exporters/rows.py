@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,8 @@ class Piece:
     """A clip of a row: ``frames`` from frame ``start`` of the record, under dissolves too.
 
     ``source_s`` is the lowest moment of the media that it plays, from the media's first frame. ``keys`` are levels in
-    decibels at frames from the clip's first, on top of ``gain_db``.
+    decibels at frames from the clip's first, on top of ``gain_db``; ``fades`` are frames of a sound's fade from and to
+    nothing, straight in amplitude.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Piece:
     gain_db: float = 0.0
     keys: tuple[tuple[int, float], ...] = ()
     told: str = ""
+    fades: tuple[int, int] = (0, 0)
 
     @property
     def end(self) -> int:
@@ -182,21 +184,25 @@ def _users(edit: Edit, clips: list[Clip], names: Sequence[str], shelf: _Shelf, g
     for number in range(max([clip.track for clip in clips], default=-1) + 1):
         name = names[number] if number < len(names) and names[number] else f"{kind.title()} {number + 1}"
         here = [clip for clip in clips if clip.track == number and not _is_nothing(clip, grumbles)]
-        for clip in here:
-            if _fades_alone(clip, here):
-                grumbles.add("Fades from and to nothing are left out: {clips}.", clip.name)
-        own = [_piece(clip, edit, shelf, grumbles) for clip in here]
+        own = [_faded(_piece(clip, edit, shelf, grumbles), clip, here, edit.rate, grumbles) for clip in here]
         for index, pieces in enumerate(_split(sorted(own, key=lambda piece: (piece.start, piece.end)))):
             yield Row(kind, name if not index else f"{name} ({index + 1})", tuple(pieces))
 
 
-def _fades_alone(clip: Clip, beside: Sequence[Clip]) -> bool:
-    """Whether ``clip`` fades where no other on its track overlaps it, so that it is no dissolve."""
-    start_s, end_s = clip.record.start_s, clip.record.end_s
+def _faded(piece: Piece, clip: Clip, beside: Sequence[Clip], rate: Fraction, grumbles: Grumbles) -> Piece:
+    """``piece`` with the fades of ``clip`` that meet no other clip of its track, which are no dissolves; of a picture they
+    are left out."""
     others = [other.record for other in beside if other is not clip]
-    met_in = any(other.start_s < start_s < other.end_s for other in others)
-    met_out = any(other.start_s < end_s < other.end_s for other in others)
-    return (clip.fade_in_s > 0 and not met_in) or (clip.fade_out_s > 0 and not met_out)
+    edges = ((clip.record.start_s, clip.fade_in_s), (clip.record.end_s, clip.fade_out_s))
+    alone = [
+        fade_s if not any(other.start_s < edge_s < other.end_s for other in others) else Fraction(0)
+        for edge_s, fade_s in edges
+    ]
+    if any(alone) and clip.kind == "video":
+        grumbles.add("Fades from and to nothing are left out: {clips}.", clip.name)
+        return piece
+    fade_in, fade_out = (min(piece.frames, round(fade_s * rate)) for fade_s in alone)
+    return replace(piece, fades=(fade_in, fade_out))
 
 
 def _is_nothing(clip: Clip, grumbles: Grumbles) -> bool:

@@ -114,10 +114,19 @@ class Writer:
             if before is not None and before.end > piece.start:
                 made.append(self._dissolve(piece.start, before.end, row.kind))
             if side != 1 or not piece.channels or len(piece.channels) > 1:
-                made.append(self._clip(piece, row.kind, side, (before, after)))
+                made.extend(self._with_fades(piece, self._clip(piece, row.kind, side, (before, after)), row.kind))
         if side is not None:
             put(made, {"outputchannelindex": side + 1})
         return made
+
+    def _with_fades(self, piece: Piece, clip: Element, kind: str) -> Iterator[Element]:
+        """``clip`` between its fades from and to nothing, which are transitions that meet no other clip."""
+        fade_in, fade_out = piece.fades
+        if fade_in:
+            yield self._dissolve(piece.start, piece.start + fade_in, kind, "start-black")
+        yield clip
+        if fade_out:
+            yield self._dissolve(piece.end - fade_out, piece.end, kind, "end-black")
 
     def _clip(self, piece: Piece, kind: str, side: int | None, beside: tuple[Piece | None, Piece | None]) -> Element:
         before, after = beside
@@ -127,7 +136,8 @@ class Writer:
         put(made, {"name": piece.name, "enabled": "TRUE" if piece.enabled else "FALSE"})
         put(made, {"duration": length_frames(piece, pace)})
         made.append(rate(pace))
-        under, over = before is not None and before.end > piece.start, after is not None and after.start < piece.end
+        under = bool(piece.fades[0]) or (before is not None and before.end > piece.start)
+        over = bool(piece.fades[1]) or (after is not None and after.start < piece.end)
         put(made, {"start": -1 if under else piece.start, "end": -1 if over else piece.end})
         put(made, {"in": first, "out": first + piece.frames})
         made.append(self._file(piece) if piece.media.url else _slug())
@@ -172,8 +182,8 @@ class Writer:
     def _used(self, piece: Piece, kind: str) -> bool:
         return any(other.media.url == piece.media.url for row in self.sheet.of(kind) for other in row.pieces)
 
-    def _dissolve(self, start: int, end: int, kind: str) -> Element:
-        made = put(Element("transitionitem"), {"start": start, "end": end, "alignment": "center"})
+    def _dissolve(self, start: int, end: int, kind: str, alignment: str = "center") -> Element:
+        made = put(Element("transitionitem"), {"start": start, "end": end, "alignment": alignment})
         made.append(rate(self.sheet.rate))
         name, effect = ("Cross Dissolve", "Cross Dissolve")
         if kind == "audio":

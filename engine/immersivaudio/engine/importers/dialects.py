@@ -65,13 +65,14 @@ def gain_db(clip: otio.schema.Clip) -> tuple[float, bool]:
 
 
 def fades_s(clip: otio.schema.Clip, rate: Fraction) -> tuple[Fraction, Fraction]:
-    """Fade-in and fade-out that the clip itself carries (Resolve's faders, in frames at ``rate``)."""
+    """Fade-in and fade-out that the clip itself carries: Resolve's faders, in frames at ``rate``, or what our importers read."""
     frames = {"faderIn": 0.0, "faderOut": 0.0}
     for parameter in _volume_parameters(clip):
         if parameter.get("Parameter ID") in frames:
             frames[parameter["Parameter ID"]] = max(0.0, _number(parameter.get("Parameter Value"), 0.0))
     inward, outward = (Fraction(value) for value in frames.values())
-    return inward / rate, outward / rate
+    read_in, read_out = (fraction(ours(clip).get(key)) or Fraction(0) for key in ("fade_in_s", "fade_out_s"))
+    return max(inward / rate, read_in), max(outward / rate, read_out)
 
 
 def _volume_parameters(clip: otio.schema.Clip) -> Iterator[Mapping[str, Any]]:

@@ -28,6 +28,7 @@ _SERVICES = ("producer", "chain", "playlist", "tractor", "multitrack", "consumer
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+)(?:([.,])(\d+)|[:;](\d+))?")
 _DEFAULT_RATE = Fraction(25)
 _NESTS_AT_MOST = 40
+_FADES = {("0", "1"): "fade_in_s", ("1", "0"): "fade_out_s"}
 _ZERO = Fraction(0)
 _AGAIN = "Save the project again from the editor."
 
@@ -189,7 +190,21 @@ class _Reader:
             source = max(_ZERO, (total - first - length) * -speed)
         if not speed:
             source = first
-        yield Piece(name, at, length, content, source, speed, enabled=hidden != {True}, facts={"optional": True})
+        facts = {"optional": True, **(self._fades(entry) if kind == "Audio" else {})}
+        yield Piece(name, at, length, content, source, speed, enabled=hidden != {True}, facts=facts)
+
+    def _fades(self, entry: Element) -> dict[str, str]:
+        """Kdenlive's fades of a sound: volume that goes from nothing to all, or back, over the filter's length."""
+        facts = {}
+        for item in entry.findall("filter"):
+            told = properties(item)
+            key = (
+                _FADES.get((told.get("gain", ""), told.get("end", ""))) if told.get("mlt_service") == "volume" else None
+            )
+            if key and told.get("disable") != "1":
+                frames = self._frames(item.get("out", "-1")) - self._frames(item.get("in", "0")) + 1
+                facts[key] = str(max(0, frames) / self._rate)
+        return facts
 
     def _nested(self, service: Element, whole: Piece, kind: str, nest: _Nest) -> Iterator[Piece]:
         mixed = list(self._children(service)) if service.tag == "tractor" else []

@@ -128,14 +128,17 @@ class _Reader:
             for child in children
             if child.tag == "transitionitem"
         )
-        lane = _Lane(kind, rate, depth, edges)
+        made = list(self._placed(children, _Lane(kind, rate, depth, edges)))
+        yield from (_faded(piece, made, edges) for piece in made) if kind == "Audio" else made
+
+    def _placed(self, children: list[Element], lane: _Lane) -> Iterator[Piece]:
         for index, child in enumerate(children):
             if child.tag == "transitionitem":
                 continue
             self._budget.spend()
             before = children[index - 1] if index else None
             after = children[index + 1] if index + 1 < len(children) else None
-            if (span := _span(child, before, after, rate)) is not None:
+            if (span := _span(child, before, after, lane.rate)) is not None:
                 yield self._piece(child, span, lane)
 
     def _piece(self, item: Element, span: tuple[Fraction, Fraction], lane: _Lane) -> Piece:
@@ -247,6 +250,19 @@ def _under(piece: Piece, edges: tuple[tuple[Fraction, Fraction], ...]) -> Piece:
             below = lead * piece.speed if piece.speed > 0 else _ZERO
             piece = replace(piece, at_s=left, duration_s=piece.duration_s + lead, source_s=piece.source_s - below)
     return piece
+
+
+def _faded(piece: Piece, beside: list[Piece], edges: tuple[tuple[Fraction, Fraction], ...]) -> Piece:
+    """``piece`` with its fades from and to nothing: transitions under which no other clip lies."""
+    facts = dict(piece.facts)
+    for left, right in edges:
+        if [other for other in beside if other.at_s < right and left < other.end_s] != [piece]:
+            continue
+        if left <= piece.at_s:
+            facts["fade_in_s"] = str(right - piece.at_s)
+        elif piece.end_s <= right:
+            facts["fade_out_s"] = str(piece.end_s - left)
+    return replace(piece, facts=facts)
 
 
 def _speed(item: Element, grumbles: Grumbles) -> Fraction:
