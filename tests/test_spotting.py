@@ -404,6 +404,15 @@ def check_cue(cue: Cue, edit: Edit) -> None:
     assert all(0 <= point.at_s <= float(cue.span.duration_s) for point in cue.gain_curve)
 
 
+@pytest.mark.parametrize(
+    ("to_pan", "said"), [(0.1, "coming closer and going away"), (0.9, "passing from the middle to right")]
+)
+def test_the_words_of_a_pass_by_say_where_it_goes(to_pan: float, said: str) -> None:
+    way = {"from_pan": 0.0, "to_pan": to_pan}
+    cue = Cue("a", Stem.EFFECTS, Span(Fraction(0), Fraction(4)), "passby.car", params=way)
+    assert template(cue).endswith(said)
+
+
 def test_the_rules_speak_of_known_things() -> None:
     for setting in SETTINGS:
         assert setting.main in KINDS

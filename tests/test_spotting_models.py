@@ -224,6 +224,16 @@ def test_the_tables_speak_of_known_things() -> None:
     assert named | {sound for sound, _, _ in VEHICLES.values()} <= set(BY_ID)
 
 
+@pytest.mark.parametrize("kind", ["truck", "motorcycle", "boat", "train", "airplane"])
+def test_every_kind_of_vehicle_passes_with_a_sound_of_its_own(kind: str) -> None:
+    assert VEHICLES[kind][0] != VEHICLES["car"][0]
+
+
+@pytest.mark.parametrize("sound", ["passby.truck", "passby.propeller", "waterfall", "train", "wind.whistle", "jet"])
+def test_what_sounds_by_itself_may_be_heard_already(sound: str) -> None:
+    assert any(sound in row for row in HEARD_SOUNDS.values())
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_any_sightings_with_models_give_a_sound_sheet(seed: int) -> None:
     dice = random.Random(seed)

@@ -57,7 +57,8 @@ def _manner(cue: Cue, motion: Motion) -> str:
         hits = max(1, len(cue.sync_s))
         return "one hit, dry" if hits == 1 else f"{hits} hits, dry"
     if motion is Motion.MOVING:
-        return f"passing from {_side(cue, 'from_pan')} to {_side(cue, 'to_pan')}"
+        sides = _side(cue, "from_pan"), _side(cue, "to_pan")
+        return "coming closer and going away" if sides[0] == sides[1] else f"passing from {sides[0]} to {sides[1]}"
     return "instrumental" if cue.stem is Stem.MUSIC else "steady, seamless"
 
 

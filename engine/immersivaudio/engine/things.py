@@ -32,12 +32,12 @@ THING_PLACES: Mapping[str, Mapping[str, float]] = {
 # What passes by, as which sound, how large it is (metres) and how surely it is moved by a motor.
 VEHICLES: Mapping[str, tuple[str, float, float]] = {
     "car": ("passby.car", 4.5, 1.0),
-    "truck": ("passby.car", 8.0, 1.0),
-    "bus": ("passby.car", 10.0, 1.0),
-    "motorcycle": ("passby.car", 2.2, 0.9),
+    "truck": ("passby.truck", 8.0, 1.0),
+    "bus": ("passby.truck", 10.0, 1.0),
+    "motorcycle": ("passby.motorcycle", 2.2, 0.9),
     "train": ("passby.train", 40.0, 1.0),
     "airplane": ("passby.aircraft", 30.0, 1.0),
-    "boat": ("passby.car", 8.0, 0.3),
+    "boat": ("passby.boat", 8.0, 0.3),
 }
 WALKERS: Mapping[str, float] = {"person": 1.7, "dog": 0.6, "horse": 1.6, "cow": 1.4, "sheep": 0.8, "elephant": 3.0}
 # Things in hand or within reach that a contact may be with.
@@ -47,19 +47,21 @@ TOUCHED = (
     "suitcase", "oven", "sink", "toaster", "vase", "hair drier", "bench",
 )  # fmt: skip
 
+_ROAD = ("passby.car", "passby.truck", "passby.motorcycle")
+_PLANES = ("passby.aircraft", "passby.propeller")
 _RAIN = ("rain", "rain.roof", "rain.leaves")
 # Which sounds of the vocabulary the recording has already, when such a class is heard in it.
 HEARD_SOUNDS: Mapping[str, tuple[str, ...]] = {
-    "Wind": ("wind", "wind.trees"), "Rustling leaves": ("wind.trees",), "Rain": _RAIN, "Raindrop": _RAIN,
+    "Wind": ("wind", "wind.trees", "wind.whistle"), "Rustling leaves": ("wind.trees",), "Rain": _RAIN, "Raindrop": _RAIN,
     "Rain on surface": _RAIN, "Ocean": ("sea",), "Waves, surf": ("sea",), "Stream": ("stream",),
-    "Waterfall": ("stream",), "Gurgling": ("stream",), "Water tap, faucet": ("pour",), "Fire": ("fire",),
+    "Waterfall": ("stream", "waterfall"), "Gurgling": ("stream",), "Water tap, faucet": ("pour",), "Fire": ("fire",),
     "Crackle": ("fire",), "Bird": ("forest",), "Bird vocalization, bird call, bird song": ("forest",),
     "Chirp, tweet": ("forest",), "Cricket": ("night",), "Insect": ("night",), "Crowd": ("crowd",), "Chatter": ("crowd",),
     "Hubbub, speech noise, speech babble": ("crowd",), "Cheering": ("crowd",), "Applause": ("crowd",),
     "Traffic noise, roadway noise": ("traffic", "city"), "Outside, urban or manmade": ("city",),
-    "Car passing by": ("passby.car",), "Car": ("cabin", "passby.car", "engine"), "Train": ("passby.train",),
-    "Rail transport": ("passby.train",), "Aircraft": ("passby.aircraft",), "Fixed-wing aircraft, airplane": ("passby.aircraft",),
-    "Jet engine": ("passby.aircraft",), "Helicopter": ("rotor",), "Engine": ("engine",), "Idling": ("engine",),
+    "Car passing by": _ROAD, "Car": ("cabin", "engine", *_ROAD), "Train": ("passby.train", "train"),
+    "Rail transport": ("passby.train", "train"), "Aircraft": _PLANES, "Fixed-wing aircraft, airplane": _PLANES,
+    "Jet engine": ("passby.aircraft", "jet"), "Helicopter": ("rotor", "passby.helicopter"), "Engine": ("engine",), "Idling": ("engine",),
     "Music": ("music",), "Walk, footsteps": ("footstep.hard", "footstep.gravel", "footstep.grass"),
     "Run": ("footstep.hard", "footstep.gravel", "footstep.grass"), "Air conditioning": ("ventilation", "room"),
     "Mechanical fan": ("ventilation", "room"), "Inside, small room": ("room",), "Inside, large room or hall": ("room",),
