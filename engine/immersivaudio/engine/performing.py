@@ -18,7 +18,7 @@ from pathlib import Path
 from immersivaudio.engine import __version__, abreast, gate, housekeeping, plugins, sounds
 from immersivaudio.engine.cue import HINTS, Cue, Licence, Take, content_key, samples_at
 from immersivaudio.engine.errors import CancelledError, EngineError, OutputError, ResultError, UnavailableError
-from immersivaudio.engine.performers import Brief, Choice, Chooser, Performer
+from immersivaudio.engine.performers import Brief, Choice, Chooser, Guided, Performer
 
 _LOG = logging.getLogger(__name__)
 _TOGETHER = 8
@@ -235,7 +235,8 @@ def take_key(cue: Cue, performer: Performer) -> str:
     synced = [samples_at(sync_s - cue.span.start_s) for sync_s in cue.sync_s]
     params = {name: value for name, value in cue.params.items() if name not in HINTS}
     parts = (cue.sound, cue.prompt, params, samples_at(cue.span.duration_s), synced, cue.seed)
-    return content_key("take", __version__, performer.name, performer.version, *parts)
+    guide = performer.guide_of(cue) if isinstance(performer, Guided) else ""
+    return content_key("take", __version__, performer.name, performer.version, *parts, *([guide] if guide else []))
 
 
 def _cached(cue: Cue, performer: Performer, choice: Choice, run: Run, *, lenient: bool) -> tuple[Take, bool]:

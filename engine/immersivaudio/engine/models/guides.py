@@ -30,6 +30,12 @@ def default(cue: Cue) -> float:
     return _DEFAULT if timed and _guide(cue) is not None else 0.0
 
 
+def maker(cue: Cue) -> str:
+    """Name and version of who performs the guide of a cue, for its take's key; empty where nobody here does."""
+    performer = _guide(cue)
+    return "" if performer is None else f"{performer.name} {performer.version}"
+
+
 def render(brief: Brief, rate_hz: int, channels: int) -> Wave | None:
     """The guide of a cue ``[channels, n]`` at ``rate_hz``, at its own level; None where nobody here has one.
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from immersivaudio.engine.cue import SAMPLE_RATE_HZ
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Cue
 from immersivaudio.engine.models import devices, guides, prompted, shaping
 from immersivaudio.engine.models.batching import Ask, Batcher, Spans, Told
 from immersivaudio.engine.models.neural import NeuralPerformer, seeded
@@ -46,6 +46,10 @@ class LatentPerformer(NeuralPerformer):
 
     def generate(self, model: Any, brief: Brief) -> tuple[Wave, int]:
         return model.sound(brief, prompted.wish(brief.cue, model.defaults)), model.rate_hz
+
+    def guide_of(self, cue: Cue) -> str:
+        """See :class:`immersivaudio.engine.performers.Guided`."""
+        return guides.maker(cue) if prompted.guide(cue) > 0 else ""
 
     def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
         return guides.shaped(wave, rate_hz, brief, prompted.guide(brief.cue) > 0, _ENDING_S)

@@ -20,7 +20,7 @@ from immersivaudio.engine.models.neural import NeuralPerformer
 from immersivaudio.engine.models.shaping import Wave, Window
 from immersivaudio.engine.models.waves import Waves
 from immersivaudio.engine.performers import Block, Brief
-from immersivaudio.engine.performers.music import score_of
+from immersivaudio.engine.performers.music import Music, score_of
 
 # What the model was trained on, and how much of it is heard again by the next window.
 _LONGEST_S, _OVERLAP_S = 29.0, 9.0
@@ -39,6 +39,10 @@ def words(brief: Brief) -> str:
 
 class MusicPerformer(NeuralPerformer, abc.ABC):
     """A performer of music, which ends on the cue's last sample."""
+
+    def guide_of(self, cue: Cue) -> str:
+        """See :class:`immersivaudio.engine.performers.Guided`: the tempo at least is that of the piece by rule."""
+        return f"{Music.name} {Music.version}"
 
     def shape(self, wave: Wave, rate_hz: int, brief: Brief) -> Iterator[Block]:
         return shaping.sustained(wave, rate_hz, brief, _ENDING_S)

@@ -79,6 +79,19 @@ class Performer(Protocol):
         ...
 
 
+@runtime_checkable
+class Guided(Protocol):
+    """What a performer has besides that makes some cues after another performer's sound or score of them."""
+
+    def guide_of(self, cue: Cue) -> str:
+        """Name and version of that other one; empty where it has no part in ``cue``. Part of the take's key. Loads nothing.
+
+        Raises:
+            RequestError: the cue's params about its guide are senseless.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What a performer would make one cue of. ``pins`` are params that lead to the very same performance again, whatever

@@ -46,7 +46,7 @@ _FITNESS = Fitness(
 class AudioLDM2(LatentPerformer):
     """The performer."""
 
-    kind = Kind("audioldm2", "2", _CLASSES, _FITNESS)
+    kind = Kind("audioldm2", "3", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)

@@ -40,7 +40,7 @@ _FITNESS = Fitness(
 class StableAudio(LatentPerformer):
     """The performer."""
 
-    kind = Kind("stable_audio", "1", _CLASSES, _FITNESS)
+    kind = Kind("stable_audio", "2", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)

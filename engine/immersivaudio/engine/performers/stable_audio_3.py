@@ -48,7 +48,7 @@ _FITNESS = Fitness(
 class StableAudio3(LatentPerformer):
     """The performer."""
 
-    kind = Kind("stable_audio_3", "2", _CLASSES, _FITNESS)
+    kind = Kind("stable_audio_3", "3", _CLASSES, _FITNESS)
 
     def hold(self, place: store.Place, device: devices.Device) -> Model:
         return Model(_load(place), device)
