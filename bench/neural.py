@@ -175,7 +175,7 @@ def measure(name: str, folder: Path, counts: list[int], rounds: int, peer: str =
 def _beside_litserve(name: str, folder: Path, ours: Callable[[Job], Any], counts: list[int]) -> None:
     """p95 of the same load; ours is asked in this process, LitServe over HTTP, which adds some milliseconds."""
     if importlib.util.find_spec("litserve") is None:
-        print("LitServe: not installed here (pip install litserve): left out")
+        print("LitServe: not installed here (pip install 'immersivaudio[bench]'): left out")
         return
     import _litserve
 
