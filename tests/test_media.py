@@ -382,3 +382,29 @@ def test_a_cover_picture_is_no_video_and_it_is_said(ball: Path, tmp_path: Path) 
     probe = media.probe(out)
     assert len(probe.video) == 1
     assert any("covered.mp4 holds a cover picture" in warning for warning in probe.warnings)
+
+
+def test_a_transport_stream_whose_clock_wraps_is_in_sync(ball: Path, tmp_path: Path) -> None:
+    """Its 33 bits last a good day: what is recorded across their end begins before 0."""
+    ffmpeg("-i", ball, "-c", "copy", "-output_ts_offset", "95440", tmp_path / "night.ts")
+    assert media.probe(tmp_path / "night.ts").video[0].start_s < 0
+    assert [frame.time_s for frame in media.frames(tmp_path / "night.ts", None, FrameWish(32))][:2] == [
+        0,
+        Fraction(1, 25),
+    ]
+    media.mux(tmp_path / "night.ts", clicks(tmp_path / "mix.wav", (1.0,), 5.0), tmp_path / "out.ts")
+    assert first_click(tmp_path / "out.ts") == pytest.approx(1.0, abs=0.003)
+
+
+@pytest.mark.parametrize("later_s", [0, 5000])
+def test_recordings_joined_end_to_end_are_refused(later_s: int, ball: Path, tmp_path: Path) -> None:
+    """Their clock jumps, back or on: what the second one shows would lie over the first, or hours behind it."""
+    for name, offset_s in (("first", 0), ("second", later_s)):
+        ffmpeg("-i", ball, "-c", "copy", "-output_ts_offset", offset_s, tmp_path / f"{name}.ts")
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
+    with pytest.raises(MediaError, match="The clock of .* jumps") as refused:
+        media.probe(joined)
+    assert "-c copy" in refused.value.hint
+    ffmpeg("-i", joined, "-c", "copy", tmp_path / "mended.mkv")
+    assert media.probe(tmp_path / "mended.mkv").duration_s == pytest.approx(10, abs=0.2)

@@ -7,7 +7,6 @@ A decoder that crashes, hangs or eats memory on a hostile file takes this proces
 import ctypes
 import json
 import sys
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -18,6 +17,10 @@ Entry = dict[str, Any]
 ATTACHED_PIC = 0x400
 SCAN_BYTES = 256 * 1024 * 1024
 SCAN_PACKETS = 600
+# Containers whose clock may start anew, and what is no more than a gap in it: as ffmpeg holds it.
+JUMPY = ("mpegts", "mpeg")
+LONGEST_GAP_S, LONGEST_BACK_S = 10, 1
+EMPTY: Entry = {"first": None, "last": None, "decoded": None, "jumps": False, "count": 0}
 
 
 def main() -> None:
@@ -47,7 +50,8 @@ def look(path: str, containers: str) -> Entry:
             "timecode": timecode(container),
             "tags": tags(container),
             "cover": any(attached(s) for s in container.streams),
-            "video": [dict(times(s, scan, whole), **video(s, container.format.name == "avi")) for s in videos],
+            "jumps": container.format.name in JUMPY and any(scan[s.index]["jumps"] for s in videos),
+            "video": [dict(times(s, scan, whole), **video(s, first_frame(path, options, s))) for s in videos],
             "audio": [dict(audio(s), **times(s, scan, whole)) for s in audios],
         }
 
@@ -71,7 +75,7 @@ def tags(container: Any) -> dict[str, str]:
 def scan_packets(path: str, options: dict[str, str], indices: list[int]) -> dict[int, Entry]:
     """Reads packets, of small files all of them: first and last timestamp that is shown, and whether frames are evenly
     spaced."""
-    scan: dict[int, Entry] = {index: {"first": None, "last": None, "gaps": set(), "count": 0} for index in indices}
+    scan: dict[int, Entry] = {index: dict(EMPTY, gaps=set()) for index in indices}
     with av.open(path, options=options) as container:
         small = container.size <= SCAN_BYTES
         for packet in container.demux([container.streams[index] for index in indices]):
@@ -90,6 +94,10 @@ def note(entry: Entry, packet: Any) -> None:
     entry["first"] = packet.pts if entry["first"] is None else min(entry["first"], packet.pts)
     entry["last"] = end if entry["last"] is None else max(entry["last"], end)
     entry["count"] += 1
+    if packet.dts is not None:
+        passed = 0 if entry["decoded"] is None else (packet.dts - entry["decoded"]) * packet.time_base
+        entry["jumps"] |= not -LONGEST_BACK_S <= passed <= LONGEST_GAP_S
+        entry["decoded"] = packet.dts
     if packet.duration and entry["count"] <= SCAN_PACKETS:
         entry["gaps"].add(packet.duration)
 
@@ -108,10 +116,9 @@ def times(stream: Any, scan: dict[int, Entry], whole: float) -> Entry:
     return {"start": str(start), "duration": str(duration), "count": seen["count"], "uneven": bool(uneven)}
 
 
-def video(stream: Any, dated_late: bool) -> Entry:
-    """``dated_late``: the container says in which order pictures are decoded, not when they are shown; ffmpeg shows the
-    first one when it leaves the decoder."""
-    frame = next(iter_frames(stream))
+def video(stream: Any, frame: Any) -> Entry:
+    """What ``frame``, the first one, tells. AVI says in which order pictures are decoded, not when they are shown: ffmpeg
+    shows the first one when it leaves the decoder."""
     turned = frame.rotation % 180 != 0
     width, height = frame.width, frame.height
     aspect = stream.sample_aspect_ratio
@@ -127,15 +134,15 @@ def video(stream: Any, dated_late: bool) -> Entry:
         "rotation": frame.rotation,
         "default": bool(int(stream.disposition) & 1),
     }
-    if dated_late and frame.dts is not None:
+    if stream.container.format.name == "avi" and frame.dts is not None:
         told["start"] = str(frame.dts * stream.time_base)
     return told
 
 
-def iter_frames(stream: Any) -> Iterator[Any]:
-    container = stream.container
-    container.seek(0)
-    return iter(container.decode(stream))
+def first_frame(path: str, options: dict[str, str], stream: Any) -> Any:
+    """Out of a container opened anew: seeking to the start fails where the clock begins before 0."""
+    with av.open(path, options=options) as container:
+        return next(container.decode(container.streams[stream.index]))
 
 
 def audio(stream: Any) -> Entry:

@@ -75,6 +75,11 @@ def _probe(path: Path, size: int, mtime_ns: int, inode: int) -> Probe:
     audios = tuple(_audio(entry) for entry in sorted(answer["audio"], key=lambda e: not e["default"]))
     if not videos and not audios:
         raise MediaError(f"{path.name} holds neither picture nor sound.", "Give a video or sound file.")
+    if answer["jumps"]:
+        raise MediaError(
+            f"The clock of {path.name} jumps: recordings were joined end to end.",
+            f'Copy it into one that runs on, for example with `ffmpeg -i "{path.name}" -c copy joined.mkv`.',
+        )
     duration = (videos or audios)[0].duration_s
     if duration <= 0:
         raise MediaError(f"{path.name} lasts no time at all.", "Export it again.")
