@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from immersivaudio.engine.errors import EngineError, UnavailableError
@@ -160,6 +160,14 @@ class Loaded:
                 )
             except Exception as error:
                 raise _unloadable(self.name, self.place, error) from error
+
+    def on_the_cpu(self) -> Loaded:
+        """The same model moved there, in float32; the memory that it had goes back to its device."""
+        import torch
+
+        moved = replace(self, model=self.model.to(devices.CPU.name, torch.float32), device=devices.CPU)
+        devices.release(self.device)
+        return moved
 
     def on_device(self, inputs: Any) -> dict[str, Any]:
         """Tensors moved to the model's device, floating ones in its dtype."""

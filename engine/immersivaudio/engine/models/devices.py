@@ -21,6 +21,9 @@ class Device:
     dtype: str
 
 
+CPU = Device("cpu", "float32")
+
+
 def missing(libraries: tuple[str, ...]) -> str:
     """Empty, or one sentence that says which libraries are not installed. Imports none of them."""
     absent = [name for name in libraries if importlib.util.find_spec(name) is None]

@@ -21,7 +21,6 @@ from immersivaudio.engine.models.suiting import Fitness
 from immersivaudio.engine.performers import Block, Brief
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors")
-_CPU = devices.Device("cpu", "float32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +201,7 @@ class NeuralPerformer(abc.ABC):
         if devices.choose().name == "cpu":
             raise holding.no_memory(self.name)
         self._holding.drop(self.name)
-        return self._lent(brief, _CPU)
+        return self._lent(brief, devices.CPU)
 
     def _lent(self, brief: Brief, device: devices.Device | None = None) -> tuple[Wave, int]:
         try:

@@ -93,7 +93,7 @@ class Caption(Resting):
 
     def open(self, clip: Clip) -> PictureSession:
         self.setup()
-        return _Session(self.name, clip, self.describe)
+        return _Session(self.name, clip, lambda rgb: self.surviving(lambda: self.describe(rgb)))
 
     def describe(self, rgb: Picture) -> str:
         """One line about ``rgb`` (uint8 ``[h, w, 3]``)."""
