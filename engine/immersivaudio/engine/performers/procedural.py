@@ -23,7 +23,7 @@ class Procedural:
     """Performs by synthesis. Moving sounds reach -20 LUFS (400 ms) at their closest, 5 dB less for each tenfold distance."""
 
     name = "procedural"
-    version = "3"
+    version = "4"
     side_by_side = True
 
     def licence(self) -> Licence:

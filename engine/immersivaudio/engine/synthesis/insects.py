@@ -31,8 +31,8 @@ class _Bee:
 
     def frame(self) -> Array:
         """``[2, FRAME]``."""
-        pace = 1 + 0.045 * self._turn.frame() + 0.02 * self._shiver.frame()
-        close = np.exp(np.clip(0.55 * self._near.frame(), -2.5, 1.6))
+        pace = 1 + 0.08 * self._turn.frame() + 0.03 * self._shiver.frame()
+        close = np.exp(np.clip(0.8 * self._near.frame(), -2.5, 1.6))
         sides = panned(np.tanh(self._side.frame())) * close
         return np.stack([ramp.frame(side) for ramp, side in zip(self._ramps, sides, strict=True)]) * self._wheel.frame(
             self._rate.frame(self._beat_hz * pace)

@@ -136,9 +136,13 @@ class City:
         rng = self._rng = ask.rng("city")
         busy, far = ask["intensity"], ask["distance"]
         self._busy, self._near = busy, 1 - 0.7 * far
-        self._hum = unit(slope(-7.0, 75.0) * band(32.0, 3_000.0, 1)) + 0.10 * unit(hump(450.0, 1.0))
-        self._road = _Road(rng, glide(6.0, 1.8, busy), glide(16.0, 70.0, far), 13.0)
-        self._noise, self._drift = Noise(rng, 0.9), Wander(rng, (0.5, 3.0, 12.0))
+        hum = unit(slope(-7.0, 75.0) * band(32.0, 3_000.0, 1)) + 0.10 * unit(hump(450.0, 1.0))
+        # Each quarter of the town idles, rolls and brakes at its own time, so that the hum never stands as a room's does.
+        near = hump(np.array([70.0, 160.0, 380.0, 900.0]), 0.6)
+        self._quarters = 0.16 * hum * near / near.sum(axis=0)
+        self._lives = [Wander(rng, (0.4, 1.5, 6.0)) for _ in self._quarters]
+        self._road = _Road(rng, glide(3.0, 0.9, busy), glide(28.0, 90.0, far), 13.0)
+        self._noise = Noise(rng, 0.9)
         self._tape, self._clock_s = Tape(), 0.0
 
     def frame(self) -> Array:
@@ -149,7 +153,7 @@ class City:
             start = int(self._rng.integers(0, FRAME))
             self._tape.lay_stereo(start, 0.5 * self._near * in_room(event, 4.0, 1.8, 0.08))
         self._clock_s += FRAME_S
-        hum = (0.11 * np.exp(0.10 * self._drift.frame()))[:, None] * self._hum
+        hum = np.exp(0.25 * np.stack([life.frame() for life in self._lives], axis=1)) @ self._quarters
         cars, motors = self._road.drive(now)
         busy = lerp(0.5, 1.0, self._busy)
         return self._noise.frame(hum + 1.1 * busy * cars) + 2.4 * busy * motors + self._tape.frame()

@@ -83,7 +83,7 @@ class Sea:
             ]
         )
         self._bed = unit(slope(-4.0, 150.0) * band(60.0, 5_000.0, 1)) * lerp(0.07, 0.13, force)
-        self._churn = Wander(rng, (0.15, 0.5, 1.6))
+        self._churn, self._beach = Wander(rng, (0.15, 0.5, 1.6)), Wander(rng, (0.6, 2.0, 5.0))
         self._clock_s, self._next_s = 0.0, -2 * self._period_s
         self._waves: list[_Wave] = []
 
@@ -91,7 +91,9 @@ class Sea:
         self._schedule()
         now = self._clock_s + np.arange(HOPS) * HOP_S
         rough = np.exp(0.16 * self._churn.frame())
-        sides = np.broadcast_to(self._bed, (2, HOPS, len(self._bed))).copy()
+        # All along the beach others break, far off and at their own time.
+        bed = np.exp(0.2 * self._beach.frame())[:, None] * self._bed
+        sides = np.broadcast_to(bed, (2, *bed.shape)).copy()
         fizz = np.zeros(HOPS)
         for wave in self._waves:
             courses = wave.courses(now) * rough

@@ -4,8 +4,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import signal
 
-from immersivaudio.engine.synthesis.frame import HOPS, RATE_HZ, Array, Ask, Ramp, Rng, Wander, glide, lerp, panned
+from immersivaudio.engine.synthesis.frame import (
+    HOP_S,
+    HOPS,
+    RATE_HZ,
+    Array,
+    Ask,
+    Ramp,
+    Rng,
+    Wander,
+    glide,
+    lerp,
+    panned,
+)
 from immersivaudio.engine.synthesis.grains import Shower
 from immersivaudio.engine.synthesis.noise import BIN_HZ, Noise, band, hump, slope, unit
 
@@ -89,9 +102,48 @@ class WindTrees:
         return self._noise.frame(sides) + lerp(0.03, 0.05, self._force) * rustle
 
 
+class _Eddies:
+    """A control as a long wire or edge takes it: eddies shorter than the span average out. Two poles of ``time_s``."""
+
+    def __init__(self, time_s: float) -> None:
+        keep = float(np.exp(-HOP_S / time_s))
+        self._share, self._poles = np.array([(1 - keep) ** 2]), np.array([1.0, -2 * keep, keep * keep])
+        self._state: Array | None = None
+
+    def frame(self, controls: Array) -> Array:
+        """``[HOPS]`` -> ``[HOPS]``, in progress from the start."""
+        if self._state is None:
+            self._state = signal.lfilter_zi(self._share, self._poles) * controls[0]
+        out, self._state = signal.lfilter(self._share, self._poles, controls, zi=self._state)
+        return np.asarray(out)
+
+
+class _Wire:
+    """One wire, gap or edge: its aeolian tone at ``f = 0.2 v / d`` (Strouhal 1878) and the breath of its turbulent wake
+    about it, ``loud`` for as long as the vortices hold together along it."""
+
+    def __init__(self, rng: Rng, pitch_hz: float) -> None:
+        self._pitch_hz, self._loud = pitch_hz, rng.uniform(0.7, 1.0)
+        self._own, self._hold = Wander(rng, (0.8, 2.0, 6.0)), [Wander(rng, (0.3, 1.2)) for _ in range(2)]
+        self._smooth = _Eddies(0.4), _Eddies(0.15)
+        self._ramps, self._phase = (Ramp(), Ramp()), rng.uniform(0, 6.28)
+        self._side = panned(rng.uniform(-0.6, 0.6))
+
+    def frame(self, speed: Array) -> tuple[Array, Array]:
+        """The tone ``[2, FRAME]`` and the wake's magnitude ``[HOPS, bins]`` at these speeds about 1."""
+        local = self._smooth[0].frame(speed * np.exp(0.07 * self._own.frame()))
+        # A complex Gaussian course: the tone's level and phase wander as a narrow band of noise does. In a gust the
+        # vortices hold together over less of the wire, so that the level grows less than the wind's own.
+        course = self._smooth[1].frame(np.hypot(self._hold[0].frame(), self._hold[1].frame())) * local**1.3
+        pitch = self._pitch_hz * local
+        phase = self._phase + 2 * np.pi * np.cumsum(self._ramps[0].frame(pitch)) / RATE_HZ
+        self._phase = float(phase[-1] % (2 * np.pi))
+        tone = self._ramps[1].frame(0.07 * self._loud * course) * np.sin(phase)
+        return self._side[:, None] * tone, (2.3 * self._loud * course)[:, None] * hump(pitch, 0.4)
+
+
 class WindWhistle:
-    """Wind that whistles through wires, gaps and edges: aeolian tones at ``f = 0.2 v / d`` (Strouhal 1878), each a tone
-    for as long as its vortices hold together along the wire, over the wind itself."""
+    """Wind that whistles through wires, gaps and edges: each its tone and its breath, over the wind itself."""
 
     settle_s = 24.0
 
@@ -99,25 +151,14 @@ class WindWhistle:
         rng = ask.rng("whistle")
         force = ask["intensity"]
         self._wind = Wind(Ask({"intensity": 0.6 * force, "distance": ask["distance"]}, ask.seed))
-        self._gusts, self._swing = Wander(rng, (1.2, 3.0, 8.0)), lerp(0.16, 0.3, force)
-        mean_mps = glide(4.0, 14.0, force)
-        self._pitch_hz = np.sort(0.2 * mean_mps / (glide(0.0042, 0.0018, force) * rng.uniform(0.75, 1.6, 4)))
-        self._own = [Wander(rng, (1.0, 3.0, 9.0)) for _ in range(4)]
-        self._hold = [(Wander(rng, (0.5, 2.0)), Wander(rng, (0.5, 2.0))) for _ in range(4)]
-        self._ramps, self._levels = [Ramp() for _ in range(4)], [Ramp() for _ in range(4)]
-        self._phases, self._sides = rng.uniform(0, 6.28, 4), panned(rng.uniform(-0.6, 0.6, 4)).T
-        self._noise, self._loud = Noise(rng, 0.6), rng.uniform(0.5, 1.0, 4)
+        self._gusts, self._swing = Wander(rng, (1.0, 2.5, 6.0)), lerp(0.13, 0.2, force)
+        # From thin wire to a shutter's edge, one of each half octave: a place has thin and thick ones.
+        thick_m = 0.0011 * 2 ** (0.5 * (np.arange(4) + rng.uniform(0.1, 0.9, 4)))
+        self._wires = [_Wire(rng, float(hz)) for hz in 0.2 * glide(4.0, 14.0, force) / thick_m]
+        self._noise = Noise(rng, 0.6)
 
     def frame(self) -> Array:
         speed = np.exp(np.clip(self._swing * self._gusts.frame(), -1.0, 0.8))
-        out, breath = 0.65 * self._wind.frame(), np.zeros((HOPS, len(BIN_HZ)))
-        for k, (pitch, own, hold) in enumerate(zip(self._pitch_hz, self._own, self._hold, strict=True)):
-            local = speed * np.exp(0.16 * own.frame())
-            # A complex Gaussian course: the tone's level and phase wander as a narrow band of noise does.
-            course = np.hypot(hold[0].frame(), hold[1].frame()) * local**2
-            phase = self._phases[k] + 2 * np.pi * np.cumsum(self._ramps[k].frame(pitch * local)) / RATE_HZ
-            self._phases[k] = float(phase[-1] % (2 * np.pi))
-            tone = self._levels[k].frame(0.03 * self._loud[k] * course) * np.sin(phase)
-            out += self._sides[k][:, None] * tone
-            breath += (2.2 * self._loud[k] * course)[:, None] * hump(pitch * local, 0.13)
-        return np.asarray(out + self._noise.frame(breath))
+        tones, wakes = zip(*(wire.frame(speed) for wire in self._wires), strict=True)
+        wake = self._noise.frame(np.sum(wakes, axis=0))
+        return np.asarray(0.35 * self._wind.frame() + np.sum(tones, axis=0) + wake)
