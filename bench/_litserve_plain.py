@@ -4,6 +4,7 @@ Requests that come within 20 ms go into one call, at most eight, as long as the 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,10 @@ class Plain(litserve.LitAPI):  # type: ignore[misc]
     held: tuple[str, str]
 
     def setup(self, device: str) -> None:
-        import torch
-
-        from immersivaudio.engine.models import devices
-
-        torch.set_num_threads(1)
-        self.pipe = neural.plain_pipeline(self.held[0], Path(self.held[1]), devices.choose())
+        # The very device: LitServe may count them otherwise than the engine would choose.
+        os.environ["IMMERSIVAUDIO_DEVICE"] = device
+        neural.one_thread_on_the_cpu()
+        self.plain = neural.Plain(self.held[0], neural.held(self.held[0], Path(self.held[1]))[1])
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]
         # LitServe reads this annotation: with one it would look for the request among the query's words.
@@ -35,7 +34,7 @@ class Plain(litserve.LitAPI):  # type: ignore[misc]
         return inputs
 
     def predict(self, jobs: Any) -> Any:
-        return [one.shape for one in neural.plain_jobs(self.held[0], self.pipe, jobs)]
+        return [one.shape for one in self.plain.jobs(jobs)]
 
     def unbatch(self, output: Any) -> Any:
         return output
@@ -47,5 +46,6 @@ class Plain(litserve.LitAPI):  # type: ignore[misc]
 if __name__ == "__main__":
     api = Plain(max_batch_size=8, batch_timeout=0.02)
     api.held = (sys.argv[1], sys.argv[2])
-    server = litserve.LitServer(api, accelerator="cpu", timeout=600)
+    kind, _, index = neural.one_thread_on_the_cpu().partition(":")
+    server = litserve.LitServer(api, accelerator=kind, devices=[int(index or 0)], timeout=600)
     server.run(host="127.0.0.1", port=int(sys.argv[3]), generate_client_file=False, log_level="error")

@@ -2,7 +2,9 @@
 """Our neural performers against diffusers' plain pipelines called one request at a time: same random weights, seeds, steps,
 precision, device and solver, in one run.
 
-``python bench/neural.py [--model audioldm2] [--requests 1 4 8 16] [--rounds 3]`` with the [models] extra. All N
+``python bench/neural.py [--model audioldm2] [--requests 1 4 8 16] [--rounds 3] [--device cuda:0]`` with the [models] extra;
+the device is the best that is here, or IMMERSIVAUDIO_DEVICE; a CPU is one thread. Both sides share one copy of the weights
+in one precision (the denoiser in the device's, what decodes in float32), and end with the sound in the CPU's memory. All N
 requests (2 to 10 s of sound, drawn once) come at the same moment; a latency is the time from then to a request's own end.
 ``ratio`` is plain time over ours: above 1 we are faster. Stable Audio Open's plain pipeline denoises 47.55 s whatever is
 asked. CPU seconds stand beside the wall's: they say the same on a machine that others use too. *cancel* is the time from a
@@ -12,6 +14,7 @@ cancel until the request is gone and the next may step; the plain pipeline's is 
 from __future__ import annotations
 
 import argparse
+import copy
 import importlib.util
 import os
 import sys
@@ -56,39 +59,72 @@ def jobs(count: int) -> list[Job]:
     return [Job(f"sound number {index}", round(float(random.uniform(2, 10)), 2), index) for index in range(count)]
 
 
-def plain_pipeline(name: str, folder: Path, device: Any) -> Any:
+class Plain:
+    """diffusers' published pipeline, called as its users call it, around the weights that ``model`` holds: one copy of
+    them in memory, and every part in the very precision of ours."""
+
+    def __init__(self, name: str, model: Any) -> None:
+        self.name = name
+        parts = dict(model.pipe.components)
+        self.pipe = type(model.pipe)(**{**parts, "scheduler": copy.deepcopy(parts["scheduler"])})
+        self.pipe.set_progress_bar_config(disable=True)
+        self._rate_hz = model.rate_hz
+
+    def job(self, job: Job) -> Any:
+        return self.jobs([job])
+
+    def jobs(self, jobs: list[Job]) -> Any:
+        """Several in one call, which is as long as the longest of them: ``[jobs, ..., n]`` of numpy. The device is done by
+        then, for its latents are decoded in the decoder's own precision and brought here."""
+        import torch
+
+        with torch.inference_mode():
+            latents = self._latents(jobs).to(self.pipe.vae.dtype)
+            longest = round(max(job.seconds for job in jobs) * self._rate_hz)
+            return self._decoded(latents)[..., :longest].cpu().numpy()
+
+    def _latents(self, jobs: list[Job]) -> Any:
+        import torch
+
+        generators = [torch.Generator().manual_seed(job.seed) for job in jobs]
+        told: dict[str, Any] = {"num_inference_steps": STEPS[self.name], "generator": generators}
+        told["output_type"] = "latent"
+        prompts, seconds = [job.prompt for job in jobs], max(job.seconds for job in jobs)
+        if self.name == "stable_audio_3":
+            # Its stochastic solver takes one generator for all.
+            return self.pipe(prompts, seconds, **{**told, "generator": generators[0]}).audios
+        told |= {"negative_prompt": ["speech, music"] * len(jobs)}
+        if self.name == "audioldm2":
+            return self.pipe(prompts, audio_length_in_s=seconds, guidance_scale=3.5, **told).audios
+        return self.pipe(prompts, seconds, guidance_scale=7.0, **told).audios
+
+    def _decoded(self, latents: Any) -> Any:
+        if self.name == "audioldm2":
+            mel = self.pipe.vae.decode(latents / self.pipe.vae.config.scaling_factor).sample
+            return self.pipe.mel_spectrogram_to_waveform(mel)
+        return self.pipe.vae.decode(latents).sample
+
+
+def one_thread_on_the_cpu() -> str:
+    """The name of the device that is measured; where that is the CPU, one thread of it."""
     import torch
-    from test_latent_performers import plain
 
-    if name == "audioldm2":
-        from immersivaudio.engine.models import store, weights
-        from immersivaudio.engine.performers import audioldm2
+    from immersivaudio.engine.models import devices
 
-        pipe = audioldm2._load(store.Place(folder, weights.described(folder, name)))
-    else:
-        pipe = plain(name, folder)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device.name, getattr(torch, device.dtype))
+    name = devices.choose().name
+    if name == "cpu":
+        torch.set_num_threads(1)
+    return name
 
 
-def plain_job(name: str, pipe: Any, job: Job) -> Any:
-    return plain_jobs(name, pipe, [job])
+def held(name: str, folder: Path) -> tuple[Any, Any]:
+    """The performer of the weights in ``folder``, and the model that it holds on the device."""
+    from immersivaudio.engine import plugins
 
-
-def plain_jobs(name: str, pipe: Any, jobs: list[Job]) -> Any:
-    """Several in one call, which is as long as the longest of them."""
-    import torch
-
-    generators = [torch.Generator().manual_seed(job.seed) for job in jobs]
-    told: dict[str, Any] = {"num_inference_steps": STEPS[name], "generator": generators}
-    prompts, seconds = [job.prompt for job in jobs], max(job.seconds for job in jobs)
-    if name == "stable_audio_3":
-        # Its stochastic solver takes one generator for all.
-        return pipe(prompts, seconds, **{**told, "generator": generators[0]}).audios
-    told |= {"negative_prompt": ["speech, music"] * len(jobs)}
-    if name == "audioldm2":
-        return pipe(prompts, audio_length_in_s=seconds, guidance_scale=3.5, **told).audios
-    return pipe(prompts, seconds, guidance_scale=7.0, **told).audios
+    os.environ[f"IMMERSIVAUDIO_{name.upper()}"] = str(folder)
+    performer = plugins.create("performers", name)
+    performer.setup()
+    return performer, performer._holding.model(name)
 
 
 def our_job(performer: Any, model: Any, job: Job, cancelled: Callable[[], bool] = lambda: False, steps: int = 0) -> Any:
@@ -141,53 +177,53 @@ def cancel_to_free(performer: Any, model: Any) -> float:
 
 
 def measure(name: str, folder: Path, counts: list[int], rounds: int, peer: str = "") -> None:
-    from immersivaudio.engine import plugins
-    from immersivaudio.engine.models import devices
+    _beside_plain(name, folder, counts, rounds)
+    if peer == "litserve":
+        _beside_litserve(name, folder, counts)
 
-    os.environ[f"IMMERSIVAUDIO_{name.upper()}"] = str(folder)
-    performer = plugins.create("performers", name)
-    performer.setup()
-    device = devices.choose()
-    model = performer._holding.model(name)
-    with devices.quiet():
-        pipe = plain_pipeline(name, folder, device)
-    size = sum(
-        part.numel() for part in (model.pipe.unet if name == "audioldm2" else model.pipe.transformer).parameters()
-    )
+
+def _beside_plain(name: str, folder: Path, counts: list[int], rounds: int) -> None:
+    performer, model = held(name, folder)
+    plain, device = Plain(name, model), model.device
+    size = sum(part.numel() for part in getattr(model.pipe, model.net).parameters())
     print(
-        f"\n{name}: denoiser of {size / 1e6:.2f} M random weights, {STEPS[name]} steps, {device.dtype}, {device.name}"
+        f"\n{name}: denoiser of {size / 1e6:.2f} M random weights, {STEPS[name]} steps, on {device.name} in {device.dtype}, "
+        f"{', '.join(model.exact)} in float32; both sides share the weights"
     )
     print(
         f"{'N':>3} {'':8} {'jobs/min':>9} {'p50 s':>8} {'p95 s':>8} {'CPU s':>8} {'ratio jobs/min':>15} {'p95':>6} {'CPU':>6}"
     )
     for count in counts:
-        _compare(lambda job: plain_job(name, pipe, job), lambda job: our_job(performer, model, job), count, rounds)
-    whole = one_by_one(lambda job: plain_job(name, pipe, job), [Job("one", 10.0, 1)]).wall_s
+        _compare(plain.job, lambda job: our_job(performer, model, job), count, rounds)
+    whole = one_by_one(plain.job, [Job("one", 10.0, 1)]).wall_s
     freed = sorted(cancel_to_free(performer, model) for _ in range(max(3, rounds)))
     print(
         f"cancel: ours {freed[len(freed) // 2] * 1000:.0f} ms (median), {freed[-1] * 1000:.0f} ms (worst); plain {whole * 1000:.0f} ms"
     )
-    if peer == "litserve":
-        _beside_litserve(name, folder, lambda job: our_job(performer, model, job), counts)
     performer.unload()
 
 
-def _beside_litserve(name: str, folder: Path, ours: Callable[[Job], Any], counts: list[int]) -> None:
-    """p95 of the same load; ours is asked in this process, LitServe over HTTP, which adds some milliseconds."""
+def _beside_litserve(name: str, folder: Path, counts: list[int]) -> None:
+    """p95 of the same load, one server after the other, so that the device holds one copy of the weights at a time; ours is
+    asked in this process, LitServe over HTTP, which adds some milliseconds."""
     if importlib.util.find_spec("litserve") is None:
         print("LitServe: not installed here (pip install 'immersivaudio[bench]'): left out")
         return
     import _litserve
 
     with _litserve.holding(name, folder) as theirs:
-        theirs(Job("warm", 2.0, 0))
-        for count in counts:
-            asked = jobs(count)
-            turns = [(together(theirs, asked), together(ours, asked)) for _ in range(3)]
-            p95 = [min(float(np.quantile(turn[side].latencies, 0.95)) for turn in turns) for side in (0, 1)]
-            print(
-                f"LitServe N={count}: p95 {p95[0]:.3f} s, ours {p95[1]:.3f} s: {p95[1] / p95[0]:.2f} of its (aim 0.7)"
-            )
+        before = _p95s(theirs, counts)
+    performer, model = held(name, folder)
+    after = _p95s(lambda job: our_job(performer, model, job), counts)
+    performer.unload()
+    for count, their, our in zip(counts, before, after, strict=True):
+        print(f"LitServe N={count}: p95 {their:.3f} s, ours {our:.3f} s: {our / their:.2f} of its (aim 0.7)")
+
+
+def _p95s(work: Callable[[Job], Any], counts: list[int]) -> list[float]:
+    """The best p95 latency of three turns for each number of requests, seconds."""
+    work(Job("warm", 2.0, 0))
+    return [min(float(np.quantile(together(work, jobs(count)).latencies, 0.95)) for _ in range(3)) for count in counts]
 
 
 def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], count: int, rounds: int) -> None:
@@ -209,15 +245,15 @@ def main() -> None:
     parser.add_argument("--requests", type=int, nargs="+", default=[1, 8], help="how many come at once")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--width", type=int, default=16, help="of the small denoisers")
+    parser.add_argument("--device", default="", help="cpu, cuda:0 or mps; the best that is here when none is named")
     parser.add_argument(
         "--peer", choices=["litserve"], default="", help="also beside a server that holds the same model"
     )
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
-    import torch
-
-    os.environ["IMMERSIVAUDIO_DEVICE"] = "cpu"
-    torch.set_num_threads(1)
+    if options.device:
+        os.environ["IMMERSIVAUDIO_DEVICE"] = options.device
+    one_thread_on_the_cpu()
     for name in options.model or STEPS:
         with tempfile.TemporaryDirectory() as folder:
             place = import_module(f"tiny_{name}").save(Path(folder), width=options.width)
