@@ -78,6 +78,19 @@ def test_spot_edit_score(ball: Path, tmp_path: Path) -> None:
     assert "ball.foley.wav" in files(tmp_path / "stems")
 
 
+def test_a_sheet_written_by_hand_is_performed(ball: Path, tmp_path: Path) -> None:
+    """The least that a person may write, points of gain in no order, and a step."""
+    rain = {"sound": "rain", "start_s": 0, "duration_s": 5, "gain_curve": [[3, 0], [2, 0], [3, -12], [0, -12]]}
+    blow = {"sound": "impact.wood", "sync_s": [1.5]}
+    (tmp_path / "cues.json").write_text(json.dumps({"duration_s": 5, "cues": [rain, blow]}))
+    done = call("score", ball, "--cues", tmp_path / "cues.json", "-o", tmp_path / "stems", "--output", "stems")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "stems/ball.cues.json").read_text())["rate"] == 25
+    heard = np.concatenate(list(media.sound(tmp_path / "stems/ball.ambience.wav", None)), axis=1)[0]
+    levels_db = [20 * np.log10(heard[round(at_s * 48_000) :][:24_000].std()) for at_s in (0.0, 2.4, 3.2)]
+    assert levels_db[1] > max(levels_db[0], levels_db[2]) + 7
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,6 +68,13 @@ def some_sheet(seed: int) -> CueSheet:
 def test_a_sheet_comes_back_equal(seed: int) -> None:
     sheet = some_sheet(seed)
     message = cue_sheet_pb2.CueSheet.FromString(wire.sheet_to_wire(sheet).SerializeToString())
+    assert not list(wire_checks.sheet("sheet", message))
+    assert wire.sheet_from_wire(message) == sheet
+
+
+def test_a_sheet_that_says_no_frame_rate_comes_back_so() -> None:
+    sheet = replace(some_sheet(1), rate=Fraction(0))
+    message = wire.sheet_to_wire(sheet)
     assert not list(wire_checks.sheet("sheet", message))
     assert wire.sheet_from_wire(message) == sheet
 

@@ -20,6 +20,8 @@ from immersivaudio.engine.cue import SAMPLE_RATE_HZ, GainPoint, SpeechSpan, Stem
 Curve = tuple[GainPoint, ...]
 Levels = NDArray[np.float64]
 
+_STEP_S = 0.001
+
 DUCK_DB: dict[Stem, float] = {
     Stem.MUSIC: -12.0,
     Stem.AMBIENCE: -5.0,
@@ -99,8 +101,18 @@ def window(curve: Curve, start_s: float, duration_s: float) -> Curve:
 
 def add(first: Curve, second: Curve, gain_db: float = 0.0) -> Curve:
     """Both gains and ``gain_db`` in a row: exact, since a sum of lines is a line between the joint points."""
+    first, second = _in_order(first), _in_order(second)
     moments = np.array(sorted({point.at_s for point in (*first, *second)}) or [0.0])
     return _curve(moments, levels(first, moments) + levels(second, moments) + gain_db)
+
+
+def _in_order(curve: Curve) -> Curve:
+    """``curve`` in order of time, which a person need not keep. Two points at one moment are a step, over a millisecond."""
+    found: list[GainPoint] = []
+    for point in sorted(curve, key=lambda point: point.at_s):
+        free = not found or point.at_s > found[-1].at_s
+        found.append(point if free else GainPoint(found[-1].at_s + _STEP_S, point.gain_db))
+    return tuple(found)
 
 
 def _curve(moments: Levels, gains: Levels) -> Curve:

@@ -237,7 +237,7 @@ class _Job:
             self.warn(f"Cues that last no time are left out: {', '.join(sorted(empty)[:5])}.")
             sheet = replace(sheet, cues=tuple(cue for cue in sheet.cues if cue.id not in empty))
         if sheet.duration_s == edit.duration_s:
-            return sheet
+            return sheet if sheet.rate else replace(sheet, rate=edit.rate)
         if abs(sheet.duration_s - edit.duration_s) > Fraction(1, 2):
             said = (
                 f"The cue sheet is for {float(sheet.duration_s):.2f} s, the edit lasts {float(edit.duration_s):.2f} s"

@@ -44,6 +44,7 @@ _EXAMPLE_KEYS = ("path", "name", "licence", "sha256", "size_bytes", "events")
 _SPAN_KEYS = ["start_s", "duration_s", "timecode"]
 _LONGEST_S = Fraction(7 * 24 * 3600)
 _MOST_ROWS, _LONGEST_TEXT = 100_000, 20_000
+_LONGEST_ID, _LONGEST_PROMPT = 256, 4096
 _STRUCK_LEAD_S, _STRUCK_TAIL_S = Fraction(1, 20), Fraction(1)
 
 
@@ -72,9 +73,11 @@ class Place:
             raise self.fault(f"a list of at most {most} entries")
         return (Place(f"{self.path}[{index}]", value) for index, value in enumerate(self.value))
 
-    def text(self) -> str:
-        if not isinstance(self.value, str) or len(self.value) > _LONGEST_TEXT:
-            raise self.fault(f"a text of at most {_LONGEST_TEXT} letters")
+    def text(self, most: int = _LONGEST_TEXT, least: int = 0) -> str:
+        if not isinstance(self.value, str) or not least <= len(self.value) <= most:
+            raise self.fault(f"a text of {least} to {most} letters" if least else f"a text of at most {most} letters")
+        if any("\ud800" <= letter <= "\udfff" for letter in self.value):
+            raise self.fault("a text without halves of letters (\\ud800 to \\udfff)")
         return self.value
 
     def flag(self) -> bool:
@@ -197,7 +200,7 @@ def _cue(place: Place, duration_s: Fraction) -> Cue:
         if not span.start_s <= moment <= span.end_s:
             raise Place(f"{place.path}.sync_s[{index}]", moment).fault("inside the cue's own time")
     cue = Cue(
-        id=rows["id"].text() if "id" in rows else f"own-{float(span.start_s):.3f}-{sound.id}",
+        id=rows["id"].text(_LONGEST_ID, least=1) if "id" in rows else f"own-{float(span.start_s):.3f}-{sound.id}",
         stem=_stem(rows, sound),
         span=span,
         sound=sound.id,
@@ -215,7 +218,7 @@ def _cue(place: Place, duration_s: Fraction) -> Cue:
 
 
 def _worded(cue: Cue, rows: dict[str, Place]) -> Cue:
-    return replace(cue, prompt=rows["prompt"].text() if "prompt" in rows else template(cue))
+    return replace(cue, prompt=rows["prompt"].text(_LONGEST_PROMPT) if "prompt" in rows else template(cue))
 
 
 def _numbers(rows: dict[str, Place], sound: Sound, span: Span) -> dict[str, float]:

@@ -46,7 +46,7 @@ def sheet_to_wire(sheet: cue.CueSheet) -> cue_sheet_pb2.CueSheet:
     """The whole sheet; :func:`sheet_from_wire` gives an equal one back."""
     return cue_sheet_pb2.CueSheet(
         name=sheet.name,
-        frame_duration=time_to_wire(1 / sheet.rate),
+        frame_duration=time_to_wire(1 / sheet.rate) if sheet.rate else None,
         record_range=span_to_wire(cue.Span(Fraction(0), sheet.duration_s)),
         cues=map(cue_to_wire, sheet.cues),
         silences=[
@@ -66,10 +66,10 @@ def sheet_to_wire(sheet: cue.CueSheet) -> cue_sheet_pb2.CueSheet:
 
 def sheet_from_wire(message: cue_sheet_pb2.CueSheet) -> cue.CueSheet:
     """The sheet of a checked message (see ``wire_checks.sheet``)."""
-    start = message.start_timecode
+    start, frame = message.start_timecode, message.frame_duration
     return cue.CueSheet(
         name=message.name,
-        rate=1 / time_from_wire(message.frame_duration),
+        rate=1 / time_from_wire(frame) if message.HasField("frame_duration") else Fraction(0),
         duration_s=time_from_wire(message.record_range.duration),
         cues=tuple(map(cue_from_wire, message.cues)),
         silences=tuple(cue.Silence(span_from_wire(one.record_range), one.why) for one in message.silences),

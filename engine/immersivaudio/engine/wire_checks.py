@@ -83,7 +83,8 @@ def instance(message: effect_pb2.EffectInstance) -> Violations:
 def sheet(path: str, message: cue_sheet_pb2.CueSheet) -> Violations:
     """What is wrong with a cue sheet."""
     yield from _words(f"{path}.name", message.name, _MAX_NAME)
-    yield from _frame_duration(f"{path}.frame_duration", message.frame_duration)
+    if message.HasField("frame_duration"):
+        yield from _frame_duration(f"{path}.frame_duration", message.frame_duration)
     yield from _span(f"{path}.record_range", message.record_range)
     if message.HasField("start_timecode"):
         yield from _time(f"{path}.start_timecode", message.start_timecode)
