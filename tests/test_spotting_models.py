@@ -229,7 +229,11 @@ def test_every_kind_of_vehicle_passes_with_a_sound_of_its_own(kind: str) -> None
     assert VEHICLES[kind][0] != VEHICLES["car"][0]
 
 
-@pytest.mark.parametrize("sound", ["passby.truck", "passby.propeller", "waterfall", "train", "wind.whistle", "jet"])
+@pytest.mark.parametrize(
+    "sound",
+    ["passby.truck", "passby.propeller", "waterfall", "train", "wind.whistle", "jet", "sea.harbour", "footstep.snow",
+     "sizzle", "thunder", "clock", "bees"],
+)  # fmt: skip
 def test_what_sounds_by_itself_may_be_heard_already(sound: str) -> None:
     assert any(sound in row for row in HEARD_SOUNDS.values())
 

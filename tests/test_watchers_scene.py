@@ -18,6 +18,7 @@ from immersivaudio.engine.errors import UnavailableError
 from immersivaudio.engine.models import store
 from immersivaudio.engine.scenery import GROUPS, NOTHING, SIGNS
 from immersivaudio.engine.sounds import BY_ID as SOUNDS
+from immersivaudio.engine.sounds import Motion
 from immersivaudio.engine.spotting import spot
 from immersivaudio.engine.watchers import PictureWatcher
 from immersivaudio.engine.watchers._naming import Smoother
@@ -75,7 +76,12 @@ def test_the_vocabulary_speaks_of_sounds_and_places_that_there_are() -> None:
         assert set(sign.places) <= set(places.KINDS), sign.id
         assert all(0 < weight <= 0.95 for weight in sign.places.values())
         assert {sign.sound, sign.touched} - {""} <= set(SOUNDS), sign.id
-        assert sign.touched.split(".")[0] in ("", "impact", "footstep")
+        assert not sign.touched or SOUNDS[sign.touched].motion is Motion.STRUCK, sign.id
+        assert not sign.sound or SOUNDS[sign.sound].motion is Motion.SUSTAINED, sign.id
+        ways = {*sign.beds, *sign.beds.values()}
+        assert {(SOUNDS[way].stem, SOUNDS[way].motion) for way in ways} <= {(Stem.AMBIENCE, Motion.SUSTAINED)}, sign.id
+        settings = [setting for setting in places.SETTINGS if setting.main in sign.places]
+        assert set(sign.beds) <= {layer.sound for setting in settings for layer in setting.beds}, sign.id
         assert sign.audioset
         assert sign.ucs
         assert set(scenery.named(sign.words[0])) & {sign.id} if sign.words else True, sign.id
@@ -94,6 +100,8 @@ def test_audioset_classes_are_those_of_the_class_map(shared: Path) -> None:
         ("steam locomotive", {"train"}),
         ("seashore, coast, seacoast, sea-coast", {"beach", "sea"}),
         ("A man is pouring beer into a beer glass on a wooden table.", {"pouring", "glass", "wood"}),
+        ("drone footage of a coast", {"aerial", "beach"}),
+        ("a drone over a field", {"drone", "meadow"}),
         ("ice cream", set()),
         ("sock", set()),
     ],
@@ -306,6 +314,38 @@ def test_materials_are_named_by_the_picture() -> None:
     assert {cue.sound for cue in stem(plain, Stem.FOLEY)} == {"impact.wood"}
     assert {cue.sound for cue in stem(told, Stem.FOLEY)} == {"impact.metal"}
     assert "somebody hammering metal (0.70)" in stem(told, Stem.FOLEY)[0].why
+
+
+@pytest.mark.parametrize(
+    ("kind", "sound"), [("chopping", "chop"), ("typing", "typing"), ("football", "kick"), ("ballgame", "impact.soft")]
+)
+def test_what_somebody_does_names_the_blows(kind: str, sound: str) -> None:
+    seen = [place("interior", 0, 6), *impacts([1.0, 2.0, 3.5])]
+    assert sounds(stem(spot(edit_of(6), [*seen, sign(kind, 0, 6)]), Stem.FOLEY)) == {sound}
+    assert sounds(stem(spot(edit_of(6), [*seen, sign(kind, 0, 6, 0.3)]), Stem.FOLEY)) == {"impact.wood"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "plain", "own"),
+    [("harbour", "sea", "sea.harbour"), ("sailing", "sea", "sea.boat"), ("waterfall", "stream", "waterfall")],
+)
+def test_a_place_that_is_known_closer_has_a_bed_of_its_own(kind: str, plain: str, own: str) -> None:
+    there = [place("sea" if plain == "sea" else "water", 0, 10)]
+    (told,) = [cue for cue in spot(edit_of(10), [*there, sign(kind, 0, 10, 0.8)]).cues if cue.sound == own]
+    assert f"scene sees {scenery.BY_ID[kind].phrase}" in told.why
+    assert set(told.params) <= set(SOUNDS[own].knobs)
+    doubtful = sounds(spot(edit_of(10), [*there, sign(kind, 0, 10, 0.3)]).cues)
+    assert plain in doubtful
+    assert own not in doubtful
+
+
+@pytest.mark.parametrize(
+    ("kind", "sound"),
+    [("drone", "drone"), ("train_inside", "train"), ("cooking", "sizzle"), ("construction", "machine")],
+)
+def test_an_activity_sounds_while_it_is_seen(kind: str, sound: str) -> None:
+    (cue,) = [one for one in spot(edit_of(12), [place("unknown", 0, 12), sign(kind, 2, 9)]).cues if one.sound == sound]
+    assert (cue.span.start_s, cue.span.end_s) == (2, 9)
 
 
 def test_what_goes_on_is_heard_as_long_as_it_is_seen() -> None:

@@ -11,8 +11,10 @@ from fractions import Fraction
 from immersivaudio.engine import moods
 from immersivaudio.engine.cue import GainPoint, Sighting, Span
 from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.evidence import variety
 from immersivaudio.engine.looks import Look, Scene, View, is_black, leans_outdoors
 from immersivaudio.engine.places import AIR, FALLS_ON, OPEN, OVERLAYS, Layer
+from immersivaudio.engine.scenery import BY_ID as SIGNS
 from immersivaudio.engine.sounds import BY_ID
 from immersivaudio.engine.things import HEARD_SOUNDS
 from immersivaudio.engine.wishes import INSTEAD, beds_wished
@@ -103,12 +105,24 @@ def _beds(scene: Scene, plan: Plan) -> list[_Bed]:
     beds = [_Bed(scene, layer, max(scene.confidence, plan.bar), _reason(scene, plan.bar)) for layer in layers]
     if scene.setting not in (setting, AIR):
         beds.append(_Bed(scene, scene.setting.beds[0], scene.confidence, _reason(scene, 0.0)))
-    beds += _overlays(scene, plan)
+    beds = [_varied(bed, plan.view) for bed in beds] + _overlays(scene, plan)
     wished = beds_wished(plan.description) if "test pattern" not in scene.doubt or scene.setting is not AIR else ()
     displaced = {other for sound in wished for other in INSTEAD.get(sound, ())}
     beds = [bed for bed in beds if bed.layer.sound not in displaced]
     beds += [_Bed(scene, Layer(sound), 0.95, "your description asks for it") for sound in wished]
     return [_unless_heard(bed, plan) for bed in beds]
+
+
+def _varied(bed: _Bed, view: View | None) -> _Bed:
+    """A place's bed as it sounds where somebody sees more of the place than its kind: the sea in a harbour."""
+    seen = variety(view, bed.scene.span, bed.layer.sound) if view is not None else None
+    if seen is None:
+        return bed
+    sign = SIGNS[str(seen.values["kind"])]
+    sound = sign.beds[bed.layer.sound]
+    params = {knob: value for knob, value in bed.layer.params.items() if knob in BY_ID[sound].knobs}
+    reason = f"{bed.reason}; {seen.watcher} sees {sign.phrase} ({seen.confidence:.2f})"
+    return replace(bed, layer=replace(bed.layer, sound=sound, params=params), reason=reason)
 
 
 def _unless_heard(bed: _Bed, plan: Plan) -> _Bed:

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from immersivaudio.engine.cue import ParamValue, Sighting, Span
 from immersivaudio.engine.looks import View, number
 from immersivaudio.engine.scenery import BY_ID as SIGNS
+from immersivaudio.engine.scenery import Sign
 from immersivaudio.engine.things import HEARD_PLACES, THING_PLACES
 
 _SURE_THING, _SURE_CLASS, _SURE_SIGN, _SURE_TOUCH = 0.4, 0.25, 0.25, 0.35
@@ -34,15 +35,25 @@ def places(view: View) -> list[Sighting]:
 
 
 def touched(view: View, span: Span, family: str) -> Sighting | None:
-    """The surest ``scene`` sighting in ``span`` that tells what is struck or walked on there: ``family`` is ``impact`` or
-    ``footstep``."""
+    """The surest ``scene`` sighting in ``span`` that tells what is struck or walked on there: ``family`` is ``footstep``,
+    or ``impact`` for every other blow."""
+    steps = family == "footstep"
+    return _surest(view, span, lambda sign: bool(sign.touched) and sign.touched.startswith("footstep") == steps)
+
+
+def variety(view: View, span: Span, sound: str) -> Sighting | None:
+    """The surest ``scene`` sighting in ``span`` whose sign has a way of its own of the bed ``sound``."""
+    return _surest(view, span, lambda sign: sound in sign.beds)
+
+
+def _surest(view: View, span: Span, tells: Callable[[Sign], bool]) -> Sighting | None:
     rows = [
         row
         for row, share in view.within("scene", span)
         if row.confidence >= _SURE_TOUCH
         and share >= _SOME_OF_IT
         and (sign := SIGNS.get(str(row.values.get("kind", ""))))
-        and sign.touched.startswith(family)
+        and tells(sign)
     ]
     return max(rows, key=lambda row: row.confidence, default=None)
 

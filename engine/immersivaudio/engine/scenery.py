@@ -22,7 +22,8 @@ NOTHING = ("a photo", "a blurry picture", "something else", "a plain background"
 @dataclass(frozen=True, slots=True)
 class Sign:
     """One thing that may be seen. ``places`` are kinds of ``places.KINDS`` with how surely it tells them; ``sound`` goes on
-    while it is seen, ``touched`` is what a blow or a step there sounds like (both of the vocabulary, or empty)."""
+    while it is seen, ``touched`` is what a blow or a step there sounds like (both of the vocabulary, or empty); ``beds``
+    says which beds of a place sound in a way of their own there."""
 
     id: str
     group: str
@@ -33,6 +34,7 @@ class Sign:
     sound: str = ""
     touched: str = ""
     words: tuple[str, ...] = ()
+    beds: Mapping[str, str] = field(default_factory=dict)
 
 
 _IN, _OUT = {"interior": 0.8}, {"outdoors": 0.8}
@@ -47,7 +49,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign("river", PLACE, "a river or a brook", "Stream", "WATRFlow", {"water": 0.85, "outdoors": 0.8},
          words=("river", "stream", "brook", "creek", "rapids", "canal")),
     Sign("waterfall", PLACE, "a waterfall", "Waterfall", "WATRFall", {"water": 0.9, "outdoors": 0.8},
-         words=("waterfall", "cascade", "fountain", "geyser")),
+         words=("waterfall", "cascade", "fountain", "geyser"), beds={"stream": "waterfall"}),
     Sign("lake", PLACE, "a calm lake or pond", "Water", "WATRLap", {"water": 0.6, "outdoors": 0.8},
          words=("lake", "lakeside", "lakeshore", "pond", "lagoon")),
     Sign("underwater", PLACE, "under water", "Gurgling", "WATRUndwtr", {"underwater": 0.9},
@@ -74,7 +76,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign("construction", PLACE, "a building site", "Power tool", "AMBConst", {"city": 0.3, "outdoors": 0.7}, sound="machine",
          words=("construction site", "building site", "excavator", "bulldozer", "crane")),
     Sign("harbour", PLACE, "a harbour with boats", "Boat, Water vehicle", "AMBNaut", {"sea": 0.6, "outdoors": 0.8},
-         words=("harbor", "harbour", "dock", "pier", "marina", "wharf")),
+         words=("harbor", "harbour", "dock", "pier", "marina", "wharf"), beds={"sea": "sea.harbour"}),
     Sign("stadium", PLACE, "a stadium full of people", "Crowd", "AMBSprt", {"crowd": 0.8, "outdoors": 0.4},
          words=("stadium", "arena", "bleachers")),
     Sign("office", PLACE, "an office", "Inside, small room", "AMBOffc", _IN, words=("office", "cubicle", "desk", "meeting room")),
@@ -97,8 +99,8 @@ SIGNS: tuple[Sign, ...] = (
          words=("railway station", "train station", "subway station", "platform", "airport terminal")),
     Sign("gym", PLACE, "a sports hall", "Basketball bounce", "AMBSprt", _IN, words=("gym", "gymnasium", "sports hall", "basketball court", "boxing ring")),
     Sign("car_inside", PLACE, "the inside of a car", "Car", "VEHInt", {"road": 0.3}, sound="cabin", words=("car interior", "dashboard", "steering wheel", "windshield")),
-    Sign("train_inside", PLACE, "the inside of a train", "Rail transport", "TRNInt", {"interior": 0.4}, sound="cabin", words=("train interior", "subway car")),
-    Sign("aerial", PLACE, "a landscape seen from the air", "Wind", "WIND", {"aerial": 0.8, "outdoors": 0.7}, words=("aerial", "aerial view", "drone shot")),
+    Sign("train_inside", PLACE, "the inside of a train", "Rail transport", "TRNInt", {"interior": 0.4}, sound="train", words=("train interior", "subway car")),
+    Sign("aerial", PLACE, "a landscape seen from the air", "Wind", "WIND", {"aerial": 0.8, "outdoors": 0.7}, words=("aerial", "aerial view", "drone shot", "drone footage", "drone view", "drone video")),
     Sign("night_street", PLACE, "a city at night", "Outside, urban or manmade", "AMBUrbn", {"city": 0.7, "night": 0.8}, words=("city at night", "neon")),
     Sign("night_nature", PLACE, "nature at night", "Cricket", "AMBInsc", {"night": 0.85, "outdoors": 0.7}, words=("starry sky", "night sky", "moonlight")),
     # Weather and elements.
@@ -131,22 +133,24 @@ SIGNS: tuple[Sign, ...] = (
     Sign("walking", ACTIVITY, "somebody walking", "Walk, footsteps", "FEETMisc", words=("walking", "walks", "pedestrian", "hiking")),
     Sign("running", ACTIVITY, "somebody running", "Run", "FEETMisc", words=("running", "runs", "jogging", "runner")),
     Sign("driving", ACTIVITY, "driving along a road", "Car", "VEHInt", {"road": 0.6}, words=("driving", "drives")),
-    Sign("helicopter", ACTIVITY, "a helicopter or a drone flying", "Helicopter", "AEROHeli", sound="rotor", words=("helicopter", "drone", "quadcopter")),
+    Sign("helicopter", ACTIVITY, "a helicopter flying", "Helicopter", "AEROHeli", sound="rotor", words=("helicopter",)),
+    Sign("drone", ACTIVITY, "a small drone hovering in the air", "Propeller, airscrew", "AERORadio", {"outdoors": 0.5}, sound="drone", words=("drone", "quadcopter")),
     Sign("machine", ACTIVITY, "a machine running", "Machine", "MACHMisc", sound="machine", words=("machine", "lathe", "harvester", "thresher", "mower", "lawn mower", "washing machine", "vacuum")),
     Sign("engine", ACTIVITY, "an engine running", "Engine", "VEHCar", sound="engine", words=("tractor", "engine", "motorboat", "speedboat", "snowmobile")),
     Sign("pouring", ACTIVITY, "a drink poured into a cup or a glass", "Pour", "WATRPour", sound="pour", words=("pouring", "pours", "poured", "pour")),
     Sign("tap", ACTIVITY, "water running from a tap", "Water tap, faucet", "WATRTap", sound="pour", words=("tap", "faucet", "washing", "shower")),
-    Sign("cooking", ACTIVITY, "food cooking in a pan", "Frying (food)", "FOODCook", {"interior": 0.6}, touched="impact.metal", words=("cooking", "frying", "frying pan", "wok")),
-    Sign("chopping", ACTIVITY, "somebody cutting with a knife on a board", "Chopping (food)", "FOODPrep", touched="impact.wood", words=("chopping", "cutting", "slicing", "cutting board")),
+    Sign("cooking", ACTIVITY, "food cooking in a pan", "Frying (food)", "FOODCook", {"interior": 0.6}, sound="sizzle", touched="impact.metal", words=("cooking", "frying", "frying pan", "wok")),
+    Sign("chopping", ACTIVITY, "somebody cutting with a knife on a board", "Chopping (food)", "FOODPrep", touched="chop", words=("chopping", "cutting", "slicing", "cutting board")),
     Sign("hammering", ACTIVITY, "somebody hammering metal", "Hammer", "METLImpt", touched="impact.metal", words=("hammering", "hammer", "blacksmith", "forging", "welding")),
     Sign("sawing", ACTIVITY, "somebody working with wood", "Wood", "WOODImpt", touched="impact.wood", words=("sawing", "carpenter", "woodworking", "saw")),
     Sign("drumming", ACTIVITY, "somebody playing drums", "Drum", "MUSCPerc", touched="impact.soft", words=("drumming", "drum", "drums", "drumstick")),
     Sign("boxing", ACTIVITY, "somebody boxing or fighting", "Whack, thwack", "FGHTImpt", touched="impact.soft", words=("boxing", "boxer", "fighting", "punching", "martial arts")),
-    Sign("ballgame", ACTIVITY, "somebody playing with a ball", "Basketball bounce", "SPRTCourt", touched="impact.soft", words=("soccer", "football", "basketball", "volleyball", "tennis", "soccer ball", "ball")),
-    Sign("typing", ACTIVITY, "somebody typing on a keyboard", "Computer keyboard", "COMPKey", {"interior": 0.5}, touched="impact.soft", words=("typing", "keyboard", "computer keyboard", "typewriter")),
+    Sign("football", ACTIVITY, "somebody kicking a football", "Thump, thud", "SPRTFoot", touched="kick", words=("soccer", "football", "soccer ball", "kicking")),
+    Sign("ballgame", ACTIVITY, "somebody playing with a ball in the hand", "Basketball bounce", "SPRTCourt", touched="impact.soft", words=("ball", "basketball", "volleyball", "tennis")),
+    Sign("typing", ACTIVITY, "somebody typing on a keyboard", "Computer keyboard", "COMPKey", {"interior": 0.5}, touched="typing", words=("typing", "keyboard", "computer keyboard", "typewriter")),
     Sign("eating", ACTIVITY, "people eating", "Cutlery, silverware", "FOODEat", {"interior": 0.4}, touched="impact.glass", words=("eating", "dining", "meal")),
     Sign("swimming", ACTIVITY, "somebody swimming", "Splash, splatter", "WATRSplsh", {"water": 0.6}, words=("swimming", "swimmer", "swimming trunks", "bathing")),
-    Sign("sailing", ACTIVITY, "a boat on the water", "Boat, Water vehicle", "BOATMisc", {"sea": 0.5, "outdoors": 0.7}, words=("sailing", "sailboat", "yacht", "canoe", "boat", "kayak")),
+    Sign("sailing", ACTIVITY, "a boat on the water", "Boat, Water vehicle", "BOATMisc", {"sea": 0.5, "outdoors": 0.7}, words=("sailing", "sailboat", "yacht", "canoe", "boat", "kayak"), beds={"sea": "sea.boat"}),
     Sign("train", ACTIVITY, "a train passing", "Train", "TRNMisc", {"outdoors": 0.5}, words=("train", "locomotive", "steam locomotive", "freight car", "bullet train", "tram", "streetcar")),
     Sign("aircraft", ACTIVITY, "an aeroplane in the sky", "Aircraft", "AEROJet", {"sky": 0.5, "outdoors": 0.8}, words=("airplane", "airliner", "aeroplane", "plane", "warplane")),
     Sign("birds", ACTIVITY, "birds in the trees or in the air", "Bird", "BIRDMisc", {"outdoors": 0.7}, words=("bird", "birds", "seagull", "gull", "pigeon")),

@@ -50,10 +50,15 @@ TOUCHED = (
 _ROAD = ("passby.car", "passby.truck", "passby.motorcycle")
 _PLANES = ("passby.aircraft", "passby.propeller")
 _RAIN = ("rain", "rain.roof", "rain.leaves")
+_SEA = ("sea", "sea.harbour", "sea.boat")
+_BOAT = ("sea.boat", "passby.boat")
+_STEPS = tuple(
+    f"footstep.{ground}" for ground in ("hard", "wood", "carpet", "gravel", "grass", "leaves", "snow", "sand")
+)
 # Which sounds of the vocabulary the recording has already, when such a class is heard in it.
 HEARD_SOUNDS: Mapping[str, tuple[str, ...]] = {
     "Wind": ("wind", "wind.trees", "wind.whistle"), "Rustling leaves": ("wind.trees",), "Rain": _RAIN, "Raindrop": _RAIN,
-    "Rain on surface": _RAIN, "Ocean": ("sea",), "Waves, surf": ("sea",), "Stream": ("stream",),
+    "Rain on surface": _RAIN, "Ocean": _SEA, "Waves, surf": _SEA, "Stream": ("stream",),
     "Waterfall": ("stream", "waterfall"), "Gurgling": ("stream",), "Water tap, faucet": ("pour",), "Fire": ("fire",),
     "Crackle": ("fire",), "Bird": ("forest",), "Bird vocalization, bird call, bird song": ("forest",),
     "Chirp, tweet": ("forest",), "Cricket": ("night",), "Insect": ("night",), "Crowd": ("crowd",), "Chatter": ("crowd",),
@@ -62,9 +67,11 @@ HEARD_SOUNDS: Mapping[str, tuple[str, ...]] = {
     "Car passing by": _ROAD, "Car": ("cabin", "engine", *_ROAD), "Train": ("passby.train", "train"),
     "Rail transport": ("passby.train", "train"), "Aircraft": _PLANES, "Fixed-wing aircraft, airplane": _PLANES,
     "Jet engine": ("passby.aircraft", "jet"), "Helicopter": ("rotor", "passby.helicopter"), "Engine": ("engine",), "Idling": ("engine",),
-    "Music": ("music",), "Walk, footsteps": ("footstep.hard", "footstep.gravel", "footstep.grass"),
-    "Run": ("footstep.hard", "footstep.gravel", "footstep.grass"), "Air conditioning": ("ventilation", "room"),
-    "Mechanical fan": ("ventilation", "room"), "Inside, small room": ("room",), "Inside, large room or hall": ("room",),
+    "Music": ("music",), "Walk, footsteps": _STEPS, "Run": _STEPS, "Air conditioning": ("ventilation", "room"),
+    "Mechanical fan": ("ventilation", "room"), "Inside, small room": ("room",), "Inside, large room or hall": ("room",), "Boat, Water vehicle": _BOAT,
+    "Motorboat, speedboat": _BOAT, "Thunder": ("thunder",), "Thunderstorm": ("thunder", *_RAIN), "Frying (food)": ("sizzle",),
+    "Sizzle": ("sizzle",), "Boiling": ("boil",), "Bee, wasp, etc.": ("bees",), "Tick": ("clock",), "Tick-tock": ("clock",),
+    "Clock": ("clock",), "Drip": ("drips",), "Pour": ("pour",),
 }  # fmt: skip
 
 # What place a class in the recording speaks for.
