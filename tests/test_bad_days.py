@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent import futures
@@ -21,12 +22,13 @@ from immersivaudio.bridge.errors import UnsupportedError
 from immersivaudio.bridge.host import LinkError
 from immersivaudio.bridge.process import Engine
 from immersivaudio.bridge.stdio import Link
+from immersivaudio.cli.engines import own_engine
 from immersivaudio.v1 import effect_pb2, effect_pb2_grpc
 
-# The bridge, in a process that may write no file longer than so many bytes: a disk that is full.
+# A module, in a process that may write no file longer than so many bytes: a disk that is full.
 _CRAMPED = (
     "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); "
-    "sys.argv = ['bridge', *sys.argv[1:]]; runpy.run_module('immersivaudio.bridge.stdio', run_name='__main__')"
+    "sys.argv = ['it', *sys.argv[1:]]; runpy.run_module('{1}', run_name='__main__')"
 )
 
 
@@ -44,7 +46,9 @@ def finished(link: Link, **wish: Any) -> str:
 
 
 def test_no_space_where_the_editor_keeps_its_sound(engine: Engine, tmp_path: Path) -> None:
-    cramped = Link([sys.executable, "-c", _CRAMPED.format(1000), "--engine", engine.address])
+    cramped = Link(
+        [sys.executable, "-c", _CRAMPED.format(1000, "immersivaudio.bridge.stdio"), "--engine", engine.address]
+    )
     roomy = Link([*BRIDGE, "--engine", engine.address])
     try:
         job = finished(cramped, steering="again=1", name="space")
@@ -58,6 +62,17 @@ def test_no_space_where_the_editor_keeps_its_sound(engine: Engine, tmp_path: Pat
     finally:
         cramped.close()
         roomy.close()
+
+
+def test_no_space_for_a_result_is_told_by_the_name_that_was_asked_for(ball: Path, tmp_path: Path) -> None:
+    with own_engine(tmp_path / "home") as engine:
+        cramped = [sys.executable, "-c", _CRAMPED.format(1000, "immersivaudio")]
+        asked = ["score", "-q", str(ball), "-o", str(tmp_path / "asked.mp4"), "--engine", engine.address]
+        done = subprocess.run([*cramped, *asked], capture_output=True, text=True)
+    assert done.returncode == 4, done.stderr
+    assert "asked.mp4 cannot be written" in done.stderr
+    assert "--out" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_a_folder_that_cannot_be_made(engine: Engine, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -211,20 +212,25 @@ class Landing:
         for path in (self._goal.main, self._goal.beside):
             free(path, self._goal.overwrite)
         names = list(artefacts)
-        final = {name: self._final(name, kind) for name, kind in names}
-        for name, kind in names:
-            if kind in ("otio", "timeline"):
-                # An engine elsewhere knows a video that it was sent by its name alone.
-                _point_at(self.folder / name, final, {self._source.stem: self._source.absolute()})
+        final = {name: self.final(name, kind) for name, kind in names}
         try:
+            for name, kind in names:
+                if kind in ("otio", "timeline"):
+                    # An engine elsewhere knows a video that it was sent by its name alone.
+                    _point_at(self.folder / name, final, {self._source.stem: self._source.absolute()})
             self._swap(final)
         except OSError as error:
-            raise OutputError(
-                f"The result could not be put in place: {error.strerror}.", "Choose another --out."
-            ) from error
+            raise self.unwritten(self._goal.main, error) from error
         return final
 
-    def _final(self, name: str, kind: str) -> Path:
+    def unwritten(self, path: Path, error: OSError) -> OutputError:
+        """The complaint that ``path`` cannot be written, by the name that its user knows."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        advice = "Free some space, or choose a folder on another disk with --out." if full else "Choose another --out."
+        return OutputError(f"{path.name} cannot be written: {error.strerror}.", advice)
+
+    def final(self, name: str, kind: str) -> Path:
+        """Where the artefact ``name`` comes to lie."""
         goal = self._goal
         wanted = {"audio": "mix", "otio": goal.timeline_kind}.get(goal.kind, goal.kind)
         if kind == "take":

@@ -302,11 +302,21 @@ class _Session:
     def fetch(self, result: Any, goal: Plan, source: Path, codec: str) -> dict[str, Path]:
         with Landing(goal, source) as landing:
             for made in result.artefacts:
-                self.client.download(made.digest, landing.folder / made.name)
+                self._download(made, landing)
             names = [(made.name, made.kind) for made in result.artefacts]
             if self.proxies and goal.kind == "video":
                 names = distant.under_picture(source, landing.folder, names, goal, codec)
             return landing.place(names)
+
+    def _download(self, made: Any, landing: Landing) -> None:
+        from immersivaudio.bridge.errors import TransferError
+
+        try:
+            self.client.download(made.digest, landing.folder / made.name)
+        except TransferError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            raise landing.unwritten(landing.final(made.name, made.kind), error.__cause__) from error
 
 
 def _result(job: Any) -> Any:
