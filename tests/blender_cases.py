@@ -320,6 +320,37 @@ def scored(package: str, folder: Path, options: dict) -> dict:
     return found
 
 
+def composed(package: str, folder: Path, options: dict) -> dict:
+    """Nothing but music, in its instrument groups; then its cue performed again from the strip of one group."""
+    scene = edit(25, 1.0)
+    _strip(strips(scene), {"type": "movie", "name": "film", "channel": 1, "at": 1, "path": options["path"]})
+    users = [described(strip) for strip in strips(scene)]
+    connect(package, options | {"folder": str(folder)})
+    session, lay = part(package, "session").session, part(package, "lay")
+    state = scene.immersivaudio_soundtrack
+    for stem in ("ambience", "foley", "effects"):
+        setattr(state, stem, False)
+    state.music = True
+    until(package, lambda session: ["prop", "music_stems"] in drawn(package))
+    state.music_stems = True
+    bpy.ops.immersivaudio.score()
+    until(package, finished)
+    found = _outcome(package, scene, users) | {"first": _played(scene, lay)}
+    scene.sequence_editor.active_strip = next(
+        strip for strip in strips(scene) if lay.label_of(strip).get("stem") == "music"
+    )
+    bpy.ops.immersivaudio.redo_cue()
+    until(package, finished)
+    return found | {"message": session.message, "again": _played(scene, lay)}
+
+
+def _played(scene, lay) -> list:
+    """Lane, cue, file and name of every strip of ours."""
+    lanes = scene.sequence_editor.channels
+    ours = [strip for strip in strips(scene) if "immersivaudio" in strip]
+    return [[lanes[one.channel].name, lay.label_of(one)["clip"]["cue"], one.sound.filepath, one.name] for one in ours]
+
+
 def _undone() -> list:
     """The strips after one step of undo; then redone. What was held of the scene before is worthless afterwards."""
     bpy.ops.ed.undo()

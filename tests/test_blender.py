@@ -457,6 +457,27 @@ def test_a_cue_in_instrument_groups_is_performed_again_as_a_whole(
     assert (found["removed"], found["named"]) == (len(first) + len(again), [])
 
 
+def test_composed_music_comes_in_its_groups_through_the_operators(
+    run: Run, blender: str, film: Callable[[Fraction], Path]
+) -> None:
+    if not has_sound(blender):
+        pytest.skip("this bpy has no sound")
+    found = run("composed", path=str(film(Fraction(25))), python=sys.executable)
+    first, again = found["first"], found["again"]
+    assert found["receipt"] == [len(first), len(first), []]
+    assert found["users"]
+    for strips in (first, again):
+        groups = [told["group"] for _, told, *_ in strips]
+        assert len(set(groups)) == len(groups) > 1
+        assert [lane for lane, *_ in strips] == [f"Immersivaudio Music {group.title()}" for group in groups]
+        assert len({told["cue"] for _, told, *_ in strips}) == 1
+        assert all(Path(path).stem.endswith(f"music-{told['group']}") for _, told, path, _ in strips)
+        assert all(f"({told['group']})" in name for _, told, _, name in strips)
+    assert found["message"].startswith(f"placed {len(again)}/{len(again)}")
+    assert not {path for *_, path, _ in first} & {path for *_, path, _ in again}
+    assert not {told["seed"] for _, told, *_ in first} & {told["seed"] for _, told, *_ in again}
+
+
 @pytest.mark.parametrize(
     ("fps", "base", "rate"),
     [

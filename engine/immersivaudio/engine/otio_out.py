@@ -160,6 +160,7 @@ def _track(sheet: _Sheet, file: StemFile, lane: LaneFile, lead: Fraction) -> oti
             track.append(otio.schema.Gap(source_range=sheet.range(0, piece.start - reached)))
         track.append(_clip(sheet, piece, places, lane))
         track[-1].metadata[NAMESPACE].update(_group(file.group))
+        track[-1].name += f" ({file.group})" if file.group else ""
         reached = piece.end
     return track
 
