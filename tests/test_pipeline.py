@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -435,6 +436,29 @@ def test_sound_without_picture_is_refused(tmp_path: Path) -> None:
         writer.write(np.full((2, 48_000), 0.1, np.float32))
     with pytest.raises(MediaError, match="no picture"):
         run(ScoreRequest(media=tmp_path / "only.wav"), tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["watch", "deliver"])
+def test_a_film_that_becomes_another_one_meanwhile_is_refused(stage: str, ball: Path, tmp_path: Path) -> None:
+    """Its picture would be delivered under the sound of the one that was watched."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(ball.read_bytes())
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Progress) and event.stage == stage and event.stage_fraction == 0:
+            film.write_bytes(ball.read_bytes() + bytes(8))
+
+    request = ScoreRequest(media=film, delivery=DeliveryWish(outputs=("video",)))
+    with pytest.raises(MediaError, match=r"film\.mp4 was changed"):
+        pipeline.score(request, Workspace(tmp_path / "cache", tmp_path), emit, lambda: False)
+
+
+def test_an_upload_is_the_same_whenever_it_was_last_used(tmp_path: Path) -> None:
+    uploaded = tmp_path / ("0" * 64)
+    uploaded.write_bytes(b"a film")
+    before = watching.identity(uploaded)
+    os.utime(uploaded, (1, 1))
+    assert watching.identity(uploaded) == before
 
 
 def test_one_sound_by_name(tmp_path: Path) -> None:

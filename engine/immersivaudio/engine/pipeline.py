@@ -25,6 +25,7 @@ from immersivaudio.engine import (
     room,
     sounds,
     spotting,
+    steady,
     watching,
     wording,
 )
@@ -71,6 +72,7 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     """
     job = _Job(request, workspace, emit, cancelled)
     edit, timeline = job.conform()
+    media = steady.Steady.of(edit)
     if request.goal is Goal.DELIVER:
         delivery.check(request.delivery, request.media, edit.duration_s, workspace.scratch, edit.rate)
     given = request.sheet if request.goal is Goal.DELIVER else None
@@ -78,6 +80,7 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
         example = job.hear_example(given)
         sheet = given if given is not None else job.spot(edit, ears)
         heard = ears()
+    media.check()
     sheet = job.by_example(job.fit(sheet, edit), example)
     emit(Spotted(sheet))
     if request.goal is Goal.SPOT:
@@ -85,6 +88,8 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
     takes = job.perform(room.with_room(sheet) if job.keeps(heard) else sheet)
     mixed = job.mix(sheet, takes, heard)
     made = job.deliver(edit, timeline, sheet, takes, mixed)
+    if "video" in request.delivery.outputs:
+        media.check()
     return Outcome(sheet, made, job.all_warnings())
 
 
