@@ -8,7 +8,8 @@ in one precision (the denoiser in the device's, what decodes in float32), and en
 requests (2 to 10 s of sound, drawn once) come at the same moment; a latency is the time from then to a request's own end.
 ``ratio`` is plain time over ours: above 1 we are faster. Stable Audio Open's plain pipeline denoises 47.55 s whatever is
 asked. CPU seconds stand beside the wall's: they say the same on a machine that others use too. *cancel* is the time from a
-cancel until the request is gone and the next may step; the plain pipeline's is that of a whole request.
+cancel until the request is gone and the next may step; the plain pipeline's is that of a whole request. *together* is how
+many requests shared a pass of the denoiser on average; ``--equal`` shows what it would be worth if all could.
 """
 
 from __future__ import annotations
@@ -46,6 +47,19 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Bout:
+    """How the two are compared: how many requests come at once, how often, ``equal`` or mixed lengths, beside which other."""
+
+    counts: tuple[int, ...]
+    rounds: int
+    equal: bool
+    peer: str
+
+    def jobs(self, count: int) -> list[Job]:
+        return jobs(count, self.equal)
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """What one way took for N requests: latencies and the whole, wall seconds, and CPU seconds."""
 
@@ -54,9 +68,12 @@ class Load:
     cpu_s: float
 
 
-def jobs(count: int) -> list[Job]:
-    random = np.random.default_rng(count)
-    return [Job(f"sound number {index}", round(float(random.uniform(2, 10)), 2), index) for index in range(count)]
+def jobs(count: int, equal: bool = False) -> list[Job]:
+    """Requests of 2 to 10 s; ``equal``: each as long as these are on average, so that all may share every pass."""
+    lengths = np.random.default_rng(count).uniform(2, 10, count)
+    if equal:
+        lengths = np.full(count, lengths.mean())
+    return [Job(f"sound number {index}", round(float(length), 2), index) for index, length in enumerate(lengths)]
 
 
 class Plain:
@@ -176,13 +193,13 @@ def cancel_to_free(performer: Any, model: Any) -> float:
     raise AssertionError("the request ended before it could be cancelled")
 
 
-def measure(name: str, folder: Path, counts: list[int], rounds: int, peer: str = "") -> None:
-    _beside_plain(name, folder, counts, rounds)
-    if peer == "litserve":
-        _beside_litserve(name, folder, counts)
+def measure(name: str, folder: Path, bout: Bout) -> None:
+    _beside_plain(name, folder, bout)
+    if bout.peer == "litserve":
+        _beside_litserve(name, folder, bout)
 
 
-def _beside_plain(name: str, folder: Path, counts: list[int], rounds: int) -> None:
+def _beside_plain(name: str, folder: Path, bout: Bout) -> None:
     performer, model = held(name, folder)
     plain, device = Plain(name, model), model.device
     size = sum(part.numel() for part in getattr(model.pipe, model.net).parameters())
@@ -191,19 +208,22 @@ def _beside_plain(name: str, folder: Path, counts: list[int], rounds: int) -> No
         f"{', '.join(model.exact)} in float32; both sides share the weights"
     )
     print(
-        f"{'N':>3} {'':8} {'jobs/min':>9} {'p50 s':>8} {'p95 s':>8} {'CPU s':>8} {'ratio jobs/min':>15} {'p95':>6} {'CPU':>6}"
+        f"{'N':>3} {'':8} {'jobs/min':>9} {'p50 s':>8} {'p95 s':>8} {'CPU s':>8} {'ratio jobs/min':>15} {'p95':>6} {'CPU':>6} {'together':>9}"
     )
-    for count in counts:
-        _compare(plain.job, lambda job: our_job(performer, model, job), count, rounds)
+    for count in bout.counts:
+        asked, before = bout.jobs(count), model.batcher.passes
+        _compare(plain.job, lambda job: our_job(performer, model, job), asked, bout.rounds)
+        passes = (model.batcher.passes - before) / (bout.rounds + 1)
+        print(f" {count * STEPS[name] / passes:9.2f}")
     whole = one_by_one(plain.job, [Job("one", 10.0, 1)]).wall_s
-    freed = sorted(cancel_to_free(performer, model) for _ in range(max(3, rounds)))
+    freed = sorted(cancel_to_free(performer, model) for _ in range(max(3, bout.rounds)))
     print(
         f"cancel: ours {freed[len(freed) // 2] * 1000:.0f} ms (median), {freed[-1] * 1000:.0f} ms (worst); plain {whole * 1000:.0f} ms"
     )
     performer.unload()
 
 
-def _beside_litserve(name: str, folder: Path, counts: list[int]) -> None:
+def _beside_litserve(name: str, folder: Path, bout: Bout) -> None:
     """p95 of the same load, one server after the other, so that the device holds one copy of the weights at a time; ours is
     asked in this process, LitServe over HTTP, which adds some milliseconds."""
     if importlib.util.find_spec("litserve") is None:
@@ -212,31 +232,33 @@ def _beside_litserve(name: str, folder: Path, counts: list[int]) -> None:
     import _litserve
 
     with _litserve.holding(name, folder) as theirs:
-        before = _p95s(theirs, counts)
+        before = _p95s(theirs, bout)
     performer, model = held(name, folder)
-    after = _p95s(lambda job: our_job(performer, model, job), counts)
+    after = _p95s(lambda job: our_job(performer, model, job), bout)
     performer.unload()
-    for count, their, our in zip(counts, before, after, strict=True):
+    for count, their, our in zip(bout.counts, before, after, strict=True):
         print(f"LitServe N={count}: p95 {their:.3f} s, ours {our:.3f} s: {our / their:.2f} of its (aim 0.7)")
 
 
-def _p95s(work: Callable[[Job], Any], counts: list[int]) -> list[float]:
+def _p95s(work: Callable[[Job], Any], bout: Bout) -> list[float]:
     """The best p95 latency of three turns for each number of requests, seconds."""
     work(Job("warm", 2.0, 0))
-    return [min(float(np.quantile(together(work, jobs(count)).latencies, 0.95)) for _ in range(3)) for count in counts]
+    return [
+        min(float(np.quantile(together(work, bout.jobs(count)).latencies, 0.95)) for _ in range(3))
+        for count in bout.counts
+    ]
 
 
-def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], count: int, rounds: int) -> None:
-    asked = jobs(count)
+def _compare(plain: Callable[[Job], Any], ours: Callable[[Job], Any], asked: list[Job], rounds: int) -> None:
     turns = [(one_by_one(plain, asked), together(ours, asked)) for _ in range(rounds + 1)][1:]
     best = [min((turn[side] for turn in turns), key=lambda load: load.cpu_s) for side in (0, 1)]
     for label, load in zip(("plain", "ours"), best, strict=True):
         p50, p95 = np.quantile(load.latencies, [0.5, 0.95])
-        line = f"{count:3} {label:8} {60 * count / load.wall_s:9.1f} {p50:8.3f} {p95:8.3f} {load.cpu_s:8.2f}"
+        line = f"{len(asked):3} {label:8} {60 * len(asked) / load.wall_s:9.1f} {p50:8.3f} {p95:8.3f} {load.cpu_s:8.2f}"
         if label == "ours":
             before = np.quantile(best[0].latencies, 0.95)
             line += f" {best[0].wall_s / load.wall_s:15.2f} {before / p95:6.2f} {best[0].cpu_s / load.cpu_s:6.2f}"
-        print(line, flush=True)
+        print(line, end="\n" if label == "plain" else "", flush=True)
 
 
 def main() -> None:
@@ -244,6 +266,7 @@ def main() -> None:
     parser.add_argument("--model", choices=STEPS, action="append", help="all of them when none is named")
     parser.add_argument("--requests", type=int, nargs="+", default=[1, 8], help="how many come at once")
     parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--equal", action="store_true", help="requests of one length instead of 2 to 10 s")
     parser.add_argument("--width", type=int, default=16, help="of the small denoisers")
     parser.add_argument("--device", default="", help="cpu, cuda:0 or mps; the best that is here when none is named")
     parser.add_argument(
@@ -254,10 +277,11 @@ def main() -> None:
     if options.device:
         os.environ["IMMERSIVAUDIO_DEVICE"] = options.device
     one_thread_on_the_cpu()
+    bout = Bout(tuple(options.requests), options.rounds, options.equal, options.peer)
     for name in options.model or STEPS:
         with tempfile.TemporaryDirectory() as folder:
             place = import_module(f"tiny_{name}").save(Path(folder), width=options.width)
-            measure(name, place, options.requests, options.rounds, options.peer)
+            measure(name, place, bout)
     print(
         "\naims: N=1 at least 0.98; N=8 at least 2.5 times the jobs a minute, where one request does not fill the device"
     )
