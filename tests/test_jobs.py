@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -196,3 +197,13 @@ def test_ended_jobs_expire_by_age_and_count_and_unfinished_never(store: JobStore
     assert store.get(running.job_id).state == jobs.RUNNING
     (left,) = store._database.execute("SELECT COUNT(DISTINCT job_id) FROM events").fetchone()
     assert left == 3
+
+
+def test_a_full_disk_is_over_when_there_is_room_again(store: JobStore) -> None:
+    job = store.create("r1", b"", 10).job_id
+    pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+    store._database.execute(f"PRAGMA max_page_count={pages}")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.create("r2", bytes(1 << 20), 10)
+    store._database.execute("PRAGMA max_page_count=100000")
+    assert store.create("r2", bytes(1 << 20), 10).job_id != job
