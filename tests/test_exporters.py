@@ -266,12 +266,9 @@ def test_a_rate_that_an_editors_file_has_not_is_refused_before_any_work(rate: Fr
 def test_names_are_completed_wherever_the_files_land(dialect: str) -> None:
     _, text = golden(dialect)
     pointed = dialects_out.pointed(text, {"cut.foley.wav": "/films/a & b/cut.foley.wav"})
-    wanted = (
-        "file://localhost/films/a%20%26%20b/cut.foley.wav"
-        if dialect == "premiere"
-        else "/films/a &amp; b/cut.foley.wav"
-    )
-    assert wanted in pointed
+    urls = {"premiere": "file://localhost", "finalcut": "file://"}
+    folder = f"{urls[dialect]}/films/a%20%26%20b" if dialect in urls else "/films/a &amp; b"
+    assert f"{folder}/cut.foley.wav" in pointed
     assert "/footage/a &amp; b.mov" in pointed or "/footage/a%20%26%20b.mov" in pointed
 
 
@@ -295,6 +292,7 @@ def test_an_ending_chooses_the_dialect_and_may_not_contradict_it(tmp_path: Path)
         ("cut.kdenlive", "cut.scored.kdenlive", "kdenlive"),
         ("cut.mlt", "cut.scored.mlt", "kdenlive"),
         ("cut.xml", "cut.scored.xml", "premiere"),
+        ("cut.fcpxml", "cut.scored.fcpxml", "finalcut"),
         ("cut.edl", "cut.scored.otio", "generic"),
     ],
 )

@@ -17,6 +17,7 @@ from test_exporters import HIT_FRAMES, HIT_S, is_ours, laid_on, meaning
 from immersivaudio.engine import conform, dialects_out
 from immersivaudio.engine.cue import Edit
 from immersivaudio.engine.errors import EngineError, MediaError, RequestError
+from immersivaudio.engine.exporters import fcpxml
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.media import AudioStream, Probe, VideoStream
 from immersivaudio.engine.request import DIALECTS
@@ -177,7 +178,8 @@ def check(timeline: otio.schema.Timeline, folder: Path) -> bool:
         try:
             text = dialects_out.document(laid, edit, given, dialect, Grumbles())
         except RequestError:
-            assert dialect == "premiere" and edit.rate.denominator not in (1, 1001)
+            refused = {"premiere": edit.rate.denominator not in (1, 1001), "finalcut": edit.rate not in fcpxml.RATES}
+            assert refused.get(dialect)
             continue
         spoken = dialects_out.spoken(laid, edit, dialect)
         path.write_text(spoken.to_json_string() if text is None else text, "utf-8")

@@ -105,7 +105,7 @@ def single(probe: media.Probe, name: str) -> Edit:
     rate = snap(probe.video[0].rate) if probe.video else _RATE_WITHOUT_PICTURE
     kinds = (*(("video",) if probe.video else ()), *(("audio",) if probe.audio else ()))
     clips = tuple(_whole(probe, name, kind, rate) for kind in kinds)
-    start, drop = _media_start(probe, rate)
+    start, drop = media_start(probe, rate)
     picture = tuple(clip for clip in clips if clip.kind == "video")
     return Edit(name, rate, probe.duration_s, start, drop, clips, picture, probe.warnings)
 
@@ -115,7 +115,8 @@ def _whole(probe: media.Probe, name: str, kind: str, rate: Fraction) -> Clip:
     return Clip(f"{kind[0]}1.1", name, kind, 0, str(probe.path), span, span, rate=rate)
 
 
-def _media_start(probe: media.Probe, rate: Fraction) -> tuple[Fraction, bool]:
+def media_start(probe: media.Probe, rate: Fraction) -> tuple[Fraction, bool]:
+    """The timecode of a file's first frame in seconds, and whether it drops frames; 0 where it has none."""
     if not probe.start_timecode:
         return Fraction(0), False
     try:

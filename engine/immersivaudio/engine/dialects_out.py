@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
@@ -20,20 +21,26 @@ import opentimelineio as otio
 
 from immersivaudio.engine import media, riding
 from immersivaudio.engine.cue import Edit, Stem
-from immersivaudio.engine.exporters import mlt, mlt_own, rows, xmeml, xmeml_own
+from immersivaudio.engine.exporters import fcpxml, mlt, mlt_own, rows, xmeml, xmeml_own
 from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.otio_out import GAIN, NAMESPACE
 from immersivaudio.engine.request import DIALECTS
 
-_DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {"premiere": xmeml.write, "kdenlive": mlt.write}
+_DOCUMENTS: Mapping[str, Callable[[rows.Sheet], str]] = {
+    "premiere": xmeml.write,
+    "finalcut": fcpxml.write,
+    "kdenlive": mlt.write,
+}
+_CHECKS: Mapping[str, Callable[[Fraction], None]] = {"premiere": xmeml.check, "finalcut": fcpxml.check}
+_LOUDEST_DB: Mapping[str, float] = {"premiere": xmeml.LOUDEST_DB, "finalcut": fcpxml.LOUDEST_DB}
 _APPENDED: Mapping[str, Callable[[OwnDocument, rows.Sheet], str | None]] = {
     "premiere": xmeml_own.append,
     "kdenlive": mlt_own.append,
 }
 # What was put into a document of the user's own: see OwnDocument.prefix.
-_PUT_IN = re.compile(r'<(file|producer) id="immersivaudio\d*_[^"]*"[^>]*(?<!/)>.*?</\1>', re.DOTALL)
+_PUT_IN = re.compile(r'<(file|producer|asset) id="immersivaudio\d*_[^"]*"[^>]*(?<!/)>.*?</\1>', re.DOTALL)
 _LEAST_DB, _MOST_DB = -100.0, 30.0
 
 
@@ -55,8 +62,8 @@ def check(rate: Fraction, dialect: str) -> None:
     Raises:
         RequestError: an edit of ``rate`` frames a second.
     """
-    if dialect == "premiere":
-        xmeml.check(rate)
+    if dialect in _CHECKS:
+        _CHECKS[dialect](rate)
 
 
 def document(
@@ -78,7 +85,9 @@ def document(
         if appended is not None:
             return appended
         grumbles.add(f"{own.name} has no place where tracks can be added, so it is written anew.")
-    return _DOCUMENTS[dialect](rows.sheet_of(edit, laid, given, media.probe, grumbles))
+    sheet = rows.sheet_of(edit, laid, given, media.probe, grumbles)
+    rows.say_too_loud(sheet, _LOUDEST_DB.get(dialect, math.inf), grumbles)
+    return _DOCUMENTS[dialect](sheet)
 
 
 def pointed(text: str, ours: Mapping[str, str], theirs: Mapping[str, str] | None = None) -> str:
@@ -106,7 +115,12 @@ def _completed(text: str, paths: Mapping[str, str]) -> str:
     for name, path in paths.items():
         for place, told in (('<property name="resource">', path), ("<pathurl>", xmeml.url_of(path))):
             text = text.replace(f"{place}{escape(name)}<", f"{place}{escape(told)}<")
+        text = text.replace(f"src={_quoted(name)}", f"src={_quoted(fcpxml.url_of(path))}")
     return text
+
+
+def _quoted(value: str) -> str:
+    return f'"{escape(value, {chr(34): "&quot;"})}"'
 
 
 def _point(node: Any, paths: Mapping[str, str], by_hand: Mapping[str, str]) -> None:

@@ -25,6 +25,7 @@ DIALECTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         GENERIC: (".otio",),
         "resolve": (".otio",),
         "premiere": (".xml",),
+        "finalcut": (".fcpxml",),
         "kdenlive": (".kdenlive", ".mlt"),
         "blender": (".otio",),
     }

@@ -18,6 +18,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine import riding
 from immersivaudio.engine.blobs import is_blob
+from immersivaudio.engine.conform import media_start
 from immersivaudio.engine.cue import Clip, Edit
 from immersivaudio.engine.errors import EngineError
 from immersivaudio.engine.importers.exact import seconds
@@ -164,6 +165,7 @@ class _Shelf:
             sum(stream.channels for stream in probe.audio),
             (video.width, video.height) if video else (0, 0),
             video.rate if video else None,
+            media_start(probe, video.rate)[0] if video else Fraction(0),
         )
 
 
@@ -235,10 +237,11 @@ def _piece(clip: Clip, edit: Edit, shelf: _Shelf, grumbles: Grumbles) -> Piece:
 
 def _split(pieces: list[Piece]) -> list[list[Piece]]:
     """One list, unless three or more sound at once or one covers another, which no dissolve can mean."""
-    return layered(pieces, _follows) or [[]]
+    return layered(pieces, follows) or [[]]
 
 
-def _follows(lane: list[Piece], piece: Piece) -> bool:
+def follows(lane: list[Piece], piece: Piece) -> bool:
+    """Whether ``piece`` may come behind the pieces of ``lane``: after them, or dissolving out of the last."""
     last = lane[-1]
     if piece.start >= last.end:
         return True
@@ -274,6 +277,14 @@ def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lea
 
 def _why(told: Mapping[str, Any]) -> str:
     return "; ".join(str(told[key]) for key in ("sound", "why", "performer", "licence") if told.get(key))
+
+
+def say_too_loud(sheet: Sheet, loudest_db: float, grumbles: Grumbles) -> None:
+    """Name the clips whose level is over what their document can say."""
+    for row in sheet.of("audio"):
+        for piece in row.pieces:
+            if piece.gain_db + max([0.0, *(level_db for _, level_db in piece.keys)]) > loudest_db:
+                grumbles.add(f"Levels over {loudest_db:g} dB are held there: {{clips}}.", piece.name)
 
 
 def gentle(keys: Sequence[tuple[int, float]]) -> tuple[tuple[int, float], ...]:

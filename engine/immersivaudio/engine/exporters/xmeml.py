@@ -24,6 +24,7 @@ from immersivaudio.engine.exporters.rows import Piece, Row, Sheet, first_frame, 
 from immersivaudio.engine.timecode import drops
 
 _LOUDEST = 3.98109
+LOUDEST_DB = 12.0
 _EXPLODED = {"totalExplodedTrackCount": "2", "premiereTrackType": "Stereo"}
 
 

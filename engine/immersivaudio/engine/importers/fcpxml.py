@@ -23,6 +23,7 @@ from immersivaudio.engine.importers.fcpxml_clip import (
     Asset,
     audible,
     conform_speed,
+    edged,
     read_assets,
     segments,
 )
@@ -212,7 +213,8 @@ class _Reader:
             found += [("video", piece) for piece in segments(element, whole, self._grumbles)]
         if heard.on and element.tag != "video":
             part = _split(element, whole, start)
-            found += [("audio", replace(piece, facts=heard.facts)) for piece in segments(element, part, self._grumbles)]
+            pieces = list(segments(element, part, self._grumbles))
+            found += [("audio", piece) for piece in edged(pieces, heard.facts)]
         return start, found, 1 / speed
 
     def _nest(

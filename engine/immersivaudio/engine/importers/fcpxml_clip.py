@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
@@ -17,6 +17,8 @@ from immersivaudio.engine.importers.markup import fraction
 from immersivaudio.engine.importers.warnings import Grumbles
 
 _ZERO = Fraction(0)
+_GRAIN = 10**12
+_FADES = {"fadeIn": "fade_in_s", "fadeOut": "fade_out_s"}
 _DECIBEL = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*dB\s*")
 
 
@@ -78,7 +80,8 @@ def segments(element: Element, whole: Piece, grumbles: Grumbles) -> Iterator[Pie
         speed = (next_value - value) / (next_time - time)
         ends = (value + (left - time) * speed, value + (right - time) * speed)
         at_s = whole.at_s + left - local_s
-        yield replace(whole, at_s=at_s, duration_s=right - left, source_s=min(ends), speed=speed)
+        source_s = min(ends).limit_denominator(_GRAIN)
+        yield replace(whole, at_s=at_s, duration_s=right - left, source_s=source_s, speed=speed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +122,15 @@ def _volume(volume: Element) -> dict[str, Any]:
     facts: dict[str, Any] = {"gain_db": float(match[1])} if match else {}
     if next(volume.iter("keyframe"), None) is not None:
         facts["gain_moves"] = True
+    for tag, fact in _FADES.items():
+        fade = volume.find(f"param/{tag}")
+        if fade is not None and (length_s := fraction(fade.get("duration"), _ZERO)) > 0:
+            facts[fact] = str(length_s)
     return facts
+
+
+def edged(pieces: Sequence[Piece], facts: Mapping[str, Any]) -> Iterator[Piece]:
+    """``pieces`` of one clip with what is known of its sound: its fades belong to the first and the last of them."""
+    for index, piece in enumerate(pieces):
+        inside = ("fade_in_s",) * (index > 0) + ("fade_out_s",) * (index + 1 < len(pieces))
+        yield replace(piece, facts={key: value for key, value in facts.items() if key not in inside})
