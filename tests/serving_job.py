@@ -6,6 +6,7 @@ The effect's ``description`` steers it: ``steps=20 pause=0.01 files=2``, and wha
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -67,5 +68,7 @@ def _misbehave(told: dict[str, str], workspace: Workspace) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if wrong == "media":
         raise MediaError("clip.mp4 is corrupt.", "Export it again.")
+    if wrong == "full":
+        raise OSError(errno.ENOSPC, "No space left on device", "/home/somebody/cache")
     if wrong == "bug":
         raise KeyError("a secret of the inside")

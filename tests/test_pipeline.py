@@ -102,6 +102,12 @@ def test_one_decode_feeds_every_watcher_and_what_was_seen_is_kept(ball: Path, tm
     assert [sighting.values["frames"] for sighting in seen.sightings] == [125, 125]
 
 
+def test_what_was_seen_counts_where_it_cannot_be_kept(ball: Path, tmp_path: Path) -> None:
+    (tmp_path / "watch").write_text("in the way")
+    assert look(ball, [OddOne()], tmp_path).sightings[0].values["frames"] == 125
+    assert [path.name for path in tmp_path.iterdir()] == ["watch"]
+
+
 @pytest.mark.parametrize(
     ("speed", "record", "expected"),
     [

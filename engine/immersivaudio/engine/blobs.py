@@ -154,7 +154,7 @@ class BlobStore:
         except FileNotFoundError as error:
             raise NotFoundError(f"{path.name} was announced and is not there.") from error
         except OSError as error:
-            raise _write_error(error) from error
+            raise write_error(error) from error
         return digest
 
     def tidy(self, most_bytes: int, in_use: Container[str]) -> int:
@@ -199,7 +199,7 @@ class Upload:
             self.committed = self._file.tell()
         except OSError as error:
             self._uploading.discard(self._digest.sha256)
-            raise _write_error(error) from error
+            raise write_error(error) from error
         return self
 
     def write(self, data: bytes) -> None:
@@ -213,7 +213,7 @@ class Upload:
         try:
             _write_all(self._file.fileno(), data)
         except OSError as error:
-            raise _write_error(error) from error
+            raise write_error(error) from error
         self._hash.update(data)
         self.committed += len(data)
 
@@ -232,7 +232,7 @@ class Upload:
             os.fsync(self._file.fileno())
             _publish(self._partial, self._place)
         except OSError as error:
-            raise _write_error(error) from error
+            raise write_error(error) from error
         return self.committed
 
     def __exit__(
@@ -296,7 +296,8 @@ def _publish(partial: Path, place: Path) -> None:
             os.close(descriptor)
 
 
-def _write_error(error: OSError) -> OutputError:
+def write_error(error: OSError) -> OutputError:
+    """What a person is told where the engine could not write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return _no_space()
     return OutputError("The engine cannot write to its folder.", "Look into the engine's log.")

@@ -7,6 +7,7 @@ again. A watcher that fails is named in a warning, and the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -323,10 +324,15 @@ def identity(path: Path) -> str:
 
 
 def _store(path: Path, sightings: Iterable[Sighting]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Keep what was seen, where there is room: it can be seen again."""
     unnamed = path.with_suffix(f".{os.getpid()}.partial")
-    unnamed.write_text(json.dumps(records.of_sightings(sightings)))
-    unnamed.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unnamed.write_text(json.dumps(records.of_sightings(sightings)))
+        unnamed.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            unnamed.unlink()
 
 
 def _load(path: Path) -> list[Sighting] | None:

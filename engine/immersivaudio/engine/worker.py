@@ -11,6 +11,7 @@ Out: ``event``, ``done``, ``failed``, ``answer``, ``refused`` in the field ``is`
 from __future__ import annotations
 
 import argparse
+import errno
 import faulthandler
 import importlib
 import json
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from immersivaudio.engine import housekeeping, model_list
-from immersivaudio.engine.blobs import BlobStore
+from immersivaudio.engine.blobs import BlobStore, write_error
 from immersivaudio.engine.errors import CancelledError, EngineError
 from immersivaudio.engine.orders import Reporter, Shelf, request_of
 from immersivaudio.engine.request import Emit, Event, Outcome, ScoreRequest, Workspace
@@ -38,6 +39,7 @@ Message = dict[str, Any]
 JobFunction = Callable[[ScoreRequest, Workspace, Emit, Callable[[], bool]], Outcome]
 
 _IDLE_S = 0.2
+_UNWRITABLE = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS))
 
 log = logging.getLogger("immersivaudio.worker")
 
@@ -154,6 +156,8 @@ def _said(error: Exception) -> Mapping[str, str]:
     if isinstance(error, MemoryError):
         return {"reason": "OUT_OF_MEMORY", "message": "The engine ran out of memory.", "hint": "Score a shorter edit."}
     log.error("a job broke", exc_info=error)
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        return _said(write_error(error))
     hint = "Look into log/worker.log in the engine's folder, and report what it says."
     return {"reason": "ENGINE_BROKE", "message": "Something in the engine broke.", "hint": hint}
 
