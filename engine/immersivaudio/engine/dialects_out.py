@@ -21,7 +21,7 @@ import opentimelineio as otio
 
 from immersivaudio.engine import media, riding
 from immersivaudio.engine.cue import Edit, Stem
-from immersivaudio.engine.exporters import fcpxml, mlt, mlt_own, rows, xmeml, xmeml_own
+from immersivaudio.engine.exporters import fcpxml, fcpxml_own, mlt, mlt_own, rows, xmeml, xmeml_own
 from immersivaudio.engine.exporters.own import OwnDocument
 from immersivaudio.engine.importers.sources import path_names
 from immersivaudio.engine.importers.warnings import Grumbles
@@ -37,10 +37,11 @@ _CHECKS: Mapping[str, Callable[[Fraction], None]] = {"premiere": xmeml.check, "f
 _LOUDEST_DB: Mapping[str, float] = {"premiere": xmeml.LOUDEST_DB, "finalcut": fcpxml.LOUDEST_DB}
 _APPENDED: Mapping[str, Callable[[OwnDocument, rows.Sheet], str | None]] = {
     "premiere": xmeml_own.append,
+    "finalcut": fcpxml_own.append,
     "kdenlive": mlt_own.append,
 }
 # What was put into a document of the user's own: see OwnDocument.prefix.
-_PUT_IN = re.compile(r'<(file|producer|asset) id="immersivaudio\d*_[^"]*"[^>]*(?<!/)>.*?</\1>', re.DOTALL)
+_PUT_IN = re.compile(r'<(file|producer|asset) id="immersivaudio\d*_[^"]*"[^>]*(?:/>|(?<!/)>.*?</\1>)', re.DOTALL)
 _LEAST_DB, _MOST_DB = -100.0, 30.0
 
 
@@ -79,6 +80,8 @@ def document(
     score, which ``given`` has no more, taken out)."""
     if dialect not in _DOCUMENTS:
         return None
+    if own is not None and own.is_dir():
+        own = own / "Info.fcpxml"
     if own is not None and given is not None and own.suffix.lower() in DIALECTS[dialect]:
         read = OwnDocument.read(own)
         appended = _APPENDED[dialect](read, rows.lanes_of(edit, laid, given)) if read is not None else None
@@ -113,14 +116,14 @@ def pointed(text: str, ours: Mapping[str, str], theirs: Mapping[str, str] | None
 
 def _completed(text: str, paths: Mapping[str, str]) -> str:
     for name, path in paths.items():
-        for place, told in (('<property name="resource">', path), ("<pathurl>", xmeml.url_of(path))):
-            text = text.replace(f"{place}{escape(name)}<", f"{place}{escape(told)}<")
-        text = text.replace(f"src={_quoted(name)}", f"src={_quoted(fcpxml.url_of(path))}")
+        url = xmeml.url_of(path)
+        # What is put into a document of the user's is ASCII with character references.
+        for quoted in dict.fromkeys((escape(name), escape(name).encode("ascii", "xmlcharrefreplace").decode())):
+            for place, told in (('<property name="resource">', path), ("<pathurl>", url)):
+                text = text.replace(f"{place}{quoted}<", f"{place}{escape(told)}<")
+            src = quoted.replace(chr(34), "&quot;")
+            text = text.replace(f'src="{src}"', f'src="{escape(fcpxml.url_of(path))}"')
     return text
-
-
-def _quoted(value: str) -> str:
-    return f'"{escape(value, {chr(34): "&quot;"})}"'
 
 
 def _point(node: Any, paths: Mapping[str, str], by_hand: Mapping[str, str]) -> None:

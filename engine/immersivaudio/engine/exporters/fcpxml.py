@@ -9,17 +9,18 @@ counts the media's timecode, of a retimed clip the retimed media from 0 on; conn
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path, PureWindowsPath
 from xml.etree.ElementTree import Element, SubElement
 
+from immersivaudio.engine.cue import Stem
 from immersivaudio.engine.errors import RequestError
 from immersivaudio.engine.exporters import xmeml
 from immersivaudio.engine.exporters.own import printed
 from immersivaudio.engine.exporters.rows import Media, Piece, Row, Sheet, follows, gentle
+from immersivaudio.engine.importers.earlier import is_lane_name
 from immersivaudio.engine.importers.exact import SPEED_GRAIN
 from immersivaudio.engine.importers.lanes import layered
 from immersivaudio.engine.timecode import drops
@@ -42,8 +43,7 @@ _FINEST = 720_000
 _TITLE = ".../Titles.localized/Bumper:Opener.localized/Basic Title.localized/Basic Title.moti"
 _DISSOLVE = "FxPlug:4731E73A-8DAC-4113-9A30-AE85B1761265"
 _CROSSFADE = "FFAudioTransition"
-_ROLES = ("ambience", "foley", "effects", "music")
-_WORD = re.compile(r"[a-z]+")
+_SPOKEN = "dialogue"
 
 
 def write(sheet: Sheet) -> str:
@@ -87,12 +87,10 @@ def moment(seconds: Fraction) -> str:
 
 
 def role_of(row: Row) -> str:
-    """The role of a lane of ours: a subrole of Final Cut's effects, music with the group that plays, or dialogue."""
-    words = [word for word in _WORD.findall(row.name.lower()) if word != "immersivaudio"]
-    stem = words[0] if words and words[0] in _ROLES else "dialogue"
-    if stem == "music":
-        return f"music.{words[1] if len(words) > 1 else 'music-1'}"
-    return stem if stem == "dialogue" else f"effects.{stem if stem != 'effects' else 'effects-1'}"
+    """The role of a lane of ours: its name as a subrole of Final Cut's effects or music, by which it is known again."""
+    if not is_lane_name(row.name):
+        return _SPOKEN
+    return f"{'music' if Stem.MUSIC in row.name.lower().split() else 'effects'}.{row.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +99,8 @@ class Host:
     its own clock says ``clock_s`` at the first, and runs ``pace`` times as fast as the record's."""
 
     element: Element
-    start: int
-    end: int
+    start: Fraction
+    end: Fraction
     clock_s: Fraction
     pace: Fraction = Fraction(1)
 
@@ -112,10 +110,12 @@ class Host:
 
 @dataclass
 class Writer:
-    """Makes the elements of a sheet; ``prefix`` begins the ids of what is put into a document of the user's."""
+    """Makes the elements of a sheet; ``prefix`` begins the ids of what is put into a document of the user's, and
+    ``told_by_src`` is for versions before 1.9, whose assets name their file themselves."""
 
     sheet: Sheet
     prefix: str = ""
+    told_by_src: bool = False
     needed: dict[tuple[object, ...], Element] = field(default_factory=dict)
     styles: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -138,17 +138,18 @@ class Writer:
             self._connect_storyline(hosts, lane, pieces, "video")
         for lane, pieces in enumerate(audio, 1):
             self._connect_storyline(hosts, -lane, pieces, "audio")
-        self.connect(hosts, len(audio))
+        for host, clip in self.connected(hosts, len(audio)):
+            put_in(host.element, clip)
         return made
 
-    def connect(self, hosts: Sequence[Host], below: int) -> None:
-        """Our clips, each a child of the host that it begins at, on lanes under the ``below`` lowest."""
+    def connected(self, hosts: Sequence[Host], below: int) -> Iterator[tuple[Host, Element]]:
+        """Our clips, each with the host that it begins at, on lanes under the ``below`` lowest."""
         for lane, row in enumerate((row for row in self.sheet.rows if row.ours), below + 1):
             for piece in row.pieces:
                 host = host_at(hosts, piece.start)
                 clip = self._clip(piece, "audio", (piece.start, piece.end), role_of(row))
                 clip.attrib = {"lane": str(-lane), "offset": host.offset(piece.start, self.sheet.rate), **clip.attrib}
-                put_in(host.element, clip)
+                yield host, clip
 
     def resources(self) -> list[Element]:
         """All that the elements that were made refer to."""
@@ -175,10 +176,10 @@ class Writer:
                 hosts.append(self._gap(spine, at, start, shift))
             if before is not None and before.end > piece.start:
                 spine.append(self._transition(piece.start, before.end, kind, shift))
-            clip = self._clip(piece, kind, (start, end), "dialogue")
+            clip = self._clip(piece, kind, (start, end), _SPOKEN)
             clip.attrib = {"offset": self._frames(shift + start), **clip.attrib}
             spine.append(clip)
-            hosts.append(Host(clip, start, end, self._clock_s(piece, start)))
+            hosts.append(Host(clip, Fraction(start), Fraction(end), self._clock_s(piece, start)))
             at = end
         if frames > at:
             hosts.append(self._gap(spine, at, frames, shift))
@@ -186,7 +187,7 @@ class Writer:
 
     def _gap(self, spine: Element, start: int, end: int, shift: int) -> Host:
         told = {"offset": self._frames(shift + start), "start": "0s", "duration": self._frames(end - start)}
-        return Host(SubElement(spine, "gap", {"name": "Gap", **told}), start, end, Fraction(0))
+        return Host(SubElement(spine, "gap", {"name": "Gap", **told}), Fraction(start), Fraction(end), Fraction(0))
 
     def _transition(self, start: int, end: int, kind: str, shift: int) -> Element:
         told = {"offset": self._frames(shift + start), "duration": self._frames(end - start)}
@@ -307,8 +308,10 @@ class Writer:
             told |= {"hasAudio": "1", "audioSources": "1", "audioChannels": str(media.channels or 2)}
             if any(piece.media.url == media.url for row in self.sheet.rows if row.ours for piece in row.pieces):
                 told["audioRate"] = "48000"
+        if self.told_by_src:
+            told["src"] = url_of(media.url)
         made = self._resource(("asset", media.url), "asset", told)
-        if not len(made):
+        if not self.told_by_src and not len(made):
             SubElement(made, "media-rep", kind="original-media", src=url_of(media.url))
         return made.get("id", "")
 
@@ -331,7 +334,21 @@ class Writer:
 
 
 _BEHIND_ANCHORS = frozenset(
-    ["marker", "chapter-marker", "rating", "keyword", "analysis-marker", "audio-channel-source", "audio-role-source", "sync-source", "filter-video", "filter-video-mask", "filter-audio", "metadata", "reserved"]
+    [
+        "marker",
+        "chapter-marker",
+        "rating",
+        "keyword",
+        "analysis-marker",
+        "audio-channel-source",
+        "audio-role-source",
+        "sync-source",
+        "filter-video",
+        "filter-video-mask",
+        "filter-audio",
+        "metadata",
+        "reserved",
+    ]
 )
 
 

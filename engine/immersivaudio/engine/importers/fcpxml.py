@@ -24,11 +24,12 @@ from immersivaudio.engine.importers.fcpxml_clip import (
     audible,
     conform_speed,
     edged,
+    is_scored,
     read_assets,
     segments,
 )
 from immersivaudio.engine.importers.lanes import Budget, Generated, Piece
-from immersivaudio.engine.importers.markup import fraction, parse
+from immersivaudio.engine.importers.markup import fraction, number, parse
 from immersivaudio.engine.importers.warnings import Grumbles
 
 _ZERO = Fraction(0)
@@ -72,6 +73,45 @@ def read(path: Path, grumbles: Grumbles) -> otio.schema.Timeline:
     if len(sequences) > 1:
         grumbles.add(f"{path.name} holds {len(sequences)} projects; the first is taken: {{clips}}.", name)
     return _Reader(root, grumbles).timeline(name, sequence)
+
+
+def main_sequence(root: Element) -> Element | None:
+    """The sequence of the first project, which is the one that is read."""
+    return next((sequence for project in root.iter("project") for sequence in project.iter("sequence")), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """An element of the primary storyline: where it lies on the record, what its own clock says there, and how fast that
+    runs."""
+
+    element: Element
+    at_s: Fraction
+    end_s: Fraction
+    clock_s: Fraction
+    pace: Fraction
+
+
+def storyline(root: Element) -> list[Hosted]:
+    """What clips may be connected to, in order.
+
+    Raises:
+        TimelineError: it cannot be read.
+    """
+    sequence = main_sequence(root)
+    if sequence is None:
+        return []
+    reader = _Reader(root, Grumbles())
+    reader.timeline("", sequence)
+    return reader.hosts
+
+
+def scored_clips(root: Element) -> list[Element]:
+    """The connected clips of an earlier score in the sequence that is read."""
+    sequence = main_sequence(root)
+    assets = _Reader(root, Grumbles()).assets
+    found = sequence.iter("asset-clip") if sequence is not None else ()
+    return [clip for clip in found if clip.get("lane") and is_scored(clip, assets.get(clip.get("ref", "")))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +159,12 @@ def _ordered(layers: dict[tuple[int, ...], list[Piece]]) -> list[tuple[int, ...]
 
 class _Reader:
     def __init__(self, root: Element, grumbles: Grumbles) -> None:
+        self.hosts: list[Hosted] = []
         self._grumbles = grumbles
         self._budget = Budget()
         self._formats = {item.get("id", ""): item for item in root.iter("format")}
         self._media = {item.get("id", ""): item for item in root.iter("media")}
-        self._assets: dict[str, Asset] = read_assets(root, self._rate_of)
+        self.assets: dict[str, Asset] = read_assets(root, self._rate_of)
 
     def timeline(self, name: str, sequence: Element) -> otio.schema.Timeline:
         rate = self._rate_of(sequence.get("format", "")) or _RATE_UNKNOWN
@@ -174,11 +215,16 @@ class _Reader:
         start, pieces, scale = self._pieces(element, at_s, own)
         for kind, piece in pieces:
             target = layers.video if kind == "video" else layers.audio
-            target[setting.layer].append(_reaching(piece, at_s, reach))
+            # Our own clips never share a lane with others, so that the whole lane is known as ours.
+            layer = (*setting.layer, 0) if piece.facts.get("generated") else setting.layer
+            target[layer].append(_reaching(piece, at_s, reach))
         clock = _Clock(at_s, start, scale)
+        if not setting.layer and not setting.depth:
+            end_s = at_s + fraction(element.get("duration"), _ZERO)
+            self.hosts.append(Hosted(element, at_s, end_s, start, 1 / scale))
         for child in element:
             if child.tag in _STORY and child.get("lane"):
-                lane = int(child.get("lane", "0"))
+                lane = number(child.get("lane", "0"), 0)
                 where = clock.lane_s(fraction(child.get("offset"), start))
                 inner = replace(setting, layer=(*setting.layer, lane), muted=False)
                 self._element(child, where, inner, layers, (_ZERO, _ZERO))
@@ -192,7 +238,7 @@ class _Reader:
         base = Piece(name, at_s, duration, Generated(element.tag), enabled=setting.enabled)
         if element.tag == "gap":
             return fraction(element.get("start"), _ZERO), [], Fraction(1)
-        if element.tag in ("asset-clip", "video", "audio") and element.get("ref", "") in self._assets:
+        if element.tag in ("asset-clip", "video", "audio") and element.get("ref", "") in self.assets:
             return self._asset_clip(element, base, setting)
         if element.tag in ("ref-clip", "mc-clip", "sync-clip", "clip"):
             return self._nest(element, base, setting)
@@ -202,7 +248,7 @@ class _Reader:
     def _asset_clip(
         self, element: Element, base: Piece, setting: _Setting
     ) -> tuple[Fraction, list[tuple[str, Piece]], Fraction]:
-        asset = self._assets[element.get("ref", "")]
+        asset = self.assets[element.get("ref", "")]
         start = fraction(element.get("start"), asset.source.start_s or _ZERO)
         speed = conform_speed(element, setting.rate)
         duration = base.duration_s or (asset.source.duration_s or _ZERO) / speed
@@ -214,7 +260,8 @@ class _Reader:
         if heard.on and element.tag != "video":
             part = _split(element, whole, start)
             pieces = list(segments(element, part, self._grumbles))
-            found += [("audio", piece) for piece in edged(pieces, heard.facts)]
+            scored = {"generated": True} if setting.layer and is_scored(element, asset) else {}
+            found += [("audio", piece) for piece in edged(pieces, {**heard.facts, **scored})]
         return start, found, 1 / speed
 
     def _nest(

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from immersivaudio.engine.importers import earlier
 from immersivaudio.engine.importers.exact import snap
 from immersivaudio.engine.importers.lanes import Piece, Source
 from immersivaudio.engine.importers.markup import fraction
@@ -111,6 +112,13 @@ def audible(element: Element, asset: Asset | None, muted: bool = False) -> Audib
     if volume is not None:
         facts.update(_volume(volume))
     return Audible(True, facts)
+
+
+def is_scored(element: Element, asset: Asset | None) -> bool:
+    """Whether a clip is of an earlier score: its subrole is called like a lane of ours, and its file like our stems."""
+    roles = [element.get("audioRole", ""), *(one.get("role", "") for one in element.findall("audio-channel-source"))]
+    names = [role.partition(".")[2] for role in roles]
+    return asset is not None and any(earlier.is_lane(name, [asset.source.url]) for name in names)
 
 
 def _channels(listed: str | None) -> list[int]:
