@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from immersivaudio.engine import jobs
+from immersivaudio.engine.blobs import NoSpaceError
 from immersivaudio.engine.errors import NotFoundError, OutputError
 from immersivaudio.engine.jobs import JobStore
 from immersivaudio.v1 import job_pb2
@@ -203,7 +204,9 @@ def test_a_full_disk_is_over_when_there_is_room_again(store: JobStore) -> None:
     job = store.create("r1", b"", 10).job_id
     pages = store._database.execute("PRAGMA page_count").fetchone()[0]
     store._database.execute(f"PRAGMA max_page_count={pages}")
-    with pytest.raises(sqlite3.OperationalError, match="full"):
+    with pytest.raises(NoSpaceError):
         store.create("r2", bytes(1 << 20), 10)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        store.finish(job, jobs.SUCCEEDED, bytes(1 << 20), b"")
     store._database.execute("PRAGMA max_page_count=100000")
     assert store.create("r2", bytes(1 << 20), 10).job_id != job

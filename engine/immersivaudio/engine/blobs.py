@@ -135,7 +135,7 @@ class BlobStore:
             raise OffsetError(f"This upload goes on at byte {committed}.", "Ask QueryWriteStatus where to resume.")
         room = shutil.disk_usage(self.folder).free - _RESERVE_BYTES
         if digest.size_bytes - committed > room:
-            raise _no_space()
+            raise no_space()
         return Upload(digest, self._partial(digest), self._place(digest), self._uploading)
 
     def put(self, path: Path) -> Digest:
@@ -299,9 +299,10 @@ def _publish(partial: Path, place: Path) -> None:
 def write_error(error: OSError) -> OutputError:
     """What a person is told where the engine could not write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return _no_space()
+        return no_space()
     return OutputError("The engine cannot write to its folder.", "Look into the engine's log.")
 
 
-def _no_space() -> NoSpaceError:
+def no_space() -> NoSpaceError:
+    """The complaint of a full disk."""
     return NoSpaceError("The engine's disk has no room for this.", "Free some space on it, then try again.")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from immersivaudio.engine.blobs import no_space
 from immersivaudio.engine.errors import NotFoundError, OutputError, RequestError
 from immersivaudio.v1 import job_pb2
 
@@ -135,9 +136,10 @@ class JobStore:
 
         Raises:
             RequestIdError: the id came with another spec before. QueueFullError: ``max_queued`` jobs wait already.
+            NoSpaceError: the disk is full.
         """
         digest = hashlib.sha256(spec).hexdigest()
-        with self._writing() as database:
+        with _full_disk_said(), self._writing() as database:
             known = database.execute(
                 "SELECT job_id, spec_sha256 FROM jobs WHERE request_id=?", (request_id,)
             ).fetchone()
@@ -300,3 +302,14 @@ def _open_error(file: Path, error: Exception) -> OutputError:
     return OutputError(
         f"The job list {file} cannot be opened: {error}.", "Choose another --home, or move the file away."
     )
+
+
+@contextmanager
+def _full_disk_said() -> Iterator[None]:
+    """What is only asked for is refused; what was accepted waits for room (see ``dispatch.py``)."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+            raise
+        raise no_space() from error
