@@ -8,6 +8,7 @@ counts the media's timecode, of a retimed clip the retimed media from 0 on; conn
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -106,6 +107,15 @@ class Host:
 
     def offset(self, frame: int, rate: Fraction) -> str:
         return moment(self.clock_s + (frame - self.start) / rate * self.pace)
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """In which kinds of rows a file is played, whether in ours, and up to which of its own seconds."""
+
+    kinds: frozenset[str] = frozenset()
+    ours: bool = False
+    end_s: Fraction = Fraction(0)
 
 
 @dataclass
@@ -232,13 +242,9 @@ class Writer:
         return {"srcEnable": kind} if has_video and has_audio else {}
 
     def _streams(self, media: Media) -> tuple[bool, bool]:
-        """Whether a file has picture and sound; of one that could not be read, what its clips ask of it."""
-        if media.length_s is not None:
-            return bool(media.size[0]) or self._used(media, "video"), bool(media.channels) or self._used(media, "audio")
-        return self._used(media, "video"), self._used(media, "audio")
-
-    def _used(self, media: Media, kind: str) -> bool:
-        return any(piece.media.url == media.url for row in self.sheet.of(kind) for piece in row.pieces)
+        """Whether a file has picture and sound: what it holds, and what its clips ask of it."""
+        kinds = self._uses.get(media.url, _Use()).kinds
+        return bool(media.size[0]) or "video" in kinds, bool(media.channels) or "audio" in kinds
 
     def _clock_s(self, piece: Piece, frame: int) -> Fraction:
         """What the clip's own clock says at a frame of the record."""
@@ -273,14 +279,19 @@ class Writer:
 
     def _length_s(self, media: Media) -> Fraction:
         """As long as the file is, and as far as clips play it."""
-        rate = self.sheet.rate
-        played = (
-            piece.source_s + max(piece.frames * abs(piece.speed), Fraction(1)) / rate
-            for row in self.sheet.rows
-            for piece in row.pieces
-            if piece.media.url == media.url
-        )
-        return max(media.length_s or Fraction(0), *played, Fraction(0))
+        return max(media.length_s or Fraction(0), self._uses.get(media.url, _Use()).end_s)
+
+    @functools.cached_property
+    def _uses(self) -> dict[str, _Use]:
+        """What the clips of the sheet ask of each file."""
+        found: dict[str, _Use] = {}
+        for row in self.sheet.rows:
+            for piece in row.pieces:
+                end_s = piece.source_s + max(piece.frames * abs(piece.speed), Fraction(1)) / self.sheet.rate
+                known = found.get(piece.media.url, _Use())
+                kinds = known.kinds | {row.kind}
+                found[piece.media.url] = _Use(kinds, known.ours or row.ours, max(known.end_s, end_s))
+        return found
 
     def _volume(self, piece: Piece, clock_s: Fraction) -> Element:
         keys = gentle(piece.keys)
@@ -306,7 +317,7 @@ class Writer:
             told |= {"hasVideo": "1", "format": self._format(media.rate or self.sheet.rate, size), "videoSources": "1"}
         if has_audio:
             told |= {"hasAudio": "1", "audioSources": "1", "audioChannels": str(media.channels or 2)}
-            if any(piece.media.url == media.url for row in self.sheet.rows if row.ours for piece in row.pieces):
+            if self._uses[media.url].ours:
                 told["audioRate"] = "48000"
         if self.told_by_src:
             told["src"] = url_of(media.url)
