@@ -183,6 +183,7 @@ def test_levels_and_ducking_are_final_cuts_own() -> None:
     volume = bed.find("adjust-volume")
     assert volume is not None and volume.get("amount") == "3dB"
     start = seconds(bed.attrib["start"])
+    assert start == 3600, "the timecode that the stem's Broadcast WAV tells"
     curve = [(seconds(key.attrib["time"]) - start, float(key.attrib["value"][:-2])) for key in volume.iter("keyframe")]
     assert curve[0] == (0, 3.0)
     assert (Fraction(1), 3.0) in curve and (Fraction(2), -6.0) in curve

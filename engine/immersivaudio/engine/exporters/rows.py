@@ -19,7 +19,7 @@ import opentimelineio as otio
 from immersivaudio.engine import riding
 from immersivaudio.engine.blobs import is_blob
 from immersivaudio.engine.conform import media_start
-from immersivaudio.engine.cue import Clip, Edit
+from immersivaudio.engine.cue import SAMPLE_RATE_HZ, Clip, Edit, samples_at
 from immersivaudio.engine.errors import EngineError
 from immersivaudio.engine.importers.exact import seconds
 from immersivaudio.engine.importers.lanes import layered
@@ -30,6 +30,7 @@ from immersivaudio.engine.otio_out import GAIN, NAMESPACE, lead_frames
 
 _STEEPEST_DB = 3.0
 _ON_FRAME = Fraction(1, 100)
+_DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,7 @@ def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lea
     keys = riding.keyframes(points, float(edit.rate), frames)
     return Piece(
         name=clip.name,
-        media=Media(clip.media_reference.target_url, edit.duration_s, 2),
+        media=Media(clip.media_reference.target_url, edit.duration_s, 2, start_s=_stamp_s(edit)),
         start=start,
         frames=frames,
         source_s=start / edit.rate,
@@ -273,6 +274,11 @@ def _generated(track: otio.schema.Track, clip: otio.schema.Clip, edit: Edit, lea
         keys=tuple(keys) if any(level_db != 0 for _, level_db in keys) else (),
         told=_why(clip.metadata.get(NAMESPACE, {})),
     )
+
+
+def _stamp_s(edit: Edit) -> Fraction:
+    """What the Broadcast WAV of a stem says that its first sample is, which editors take for its timecode."""
+    return Fraction(samples_at(edit.start_timecode_s), SAMPLE_RATE_HZ) % _DAY_S
 
 
 def _why(told: Mapping[str, Any]) -> str:
