@@ -507,6 +507,11 @@ def test_what_cannot_be_delivered_is_refused_before_it_is_watched(
     assert {event.stage for event in events if isinstance(event, Progress)} == {"conform"}
     with pytest.raises(OutputError, match="needs about"):
         delivery.check(DeliveryWish(), None, Fraction(10**9), tmp_path)
+    with WavWriter(tmp_path / "sound.wav", 1) as writer:
+        writer.write(np.full((1, 4800), 0.1, np.float32))
+    for source in (None, tmp_path / "sound.wav"):
+        with pytest.raises(RequestError, match="no picture was given"):
+            delivery.check(DeliveryWish(outputs=("video",)), source, SECOND, tmp_path)
 
 
 @pytest.mark.parametrize("together", [True, False])

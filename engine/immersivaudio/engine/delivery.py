@@ -23,7 +23,7 @@ from immersivaudio.engine import takes as take_files
 from immersivaudio.engine.audio import amplitude
 from immersivaudio.engine.cue import MUSIC_GROUPS, SAMPLE_RATE_HZ, CueSheet, Edit, Stem, Take, samples_at
 from immersivaudio.engine.desk import BLOCK_SAMPLES
-from immersivaudio.engine.errors import CancelledError, OutputError
+from immersivaudio.engine.errors import CancelledError, OutputError, RequestError
 from immersivaudio.engine.importers.warnings import Grumbles
 from immersivaudio.engine.manifest import add_encoded, add_takes, manifest, summary, to_text
 from immersivaudio.engine.mixing import MixResult, StemFile
@@ -110,7 +110,7 @@ def check(
     ``rate`` the edit's.
 
     Raises:
-        RequestError: the container takes not this picture or not this codec, or the editor's file not this rate.
+        RequestError: there is no picture, the container takes not this one or not this codec, or the editor's file not this rate.
         OutputError: the disk has no room.
         UnavailableError: content credentials are wanted, and nothing here can sign them.
     """
@@ -118,7 +118,11 @@ def check(
         credentials.check()
     if "otio" in wish.outputs and rate is not None:
         dialects_out.check(rate, wish.dialect)
-    if "video" in wish.outputs and source is not None:
+    if "video" in wish.outputs:
+        if source is None or not media.probe(source).video:
+            raise RequestError(
+                "A video is wanted, but no picture was given.", "Ask for stems or audio, or give one video."
+            )
         media.check_fit(source, _video_ending(wish, source), wish.audio_codec, folder)
     if "audio" in wish.outputs and (ending := _sound_ending(wish)) != "wav":
         media.check_fit(None, ending, wish.audio_codec, folder)
