@@ -134,6 +134,7 @@ def test_bad_input_is_one_sentence_and_a_hint(name: str, content: bytes, code: i
 
 
 def test_missing_input_and_wrong_words(ball: Path, tmp_path: Path) -> None:
+    assert "Save it as a file" in call("spot", "https://example.org/clip.mp4").stderr
     assert "was not found" in call("score", tmp_path / "nothing.mp4").stderr
     assert call("score", ball, "--loudness", "deafening").returncode == 2
     assert call("score", ball, "-o", tmp_path / "out.banana").returncode == 2

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -160,7 +161,9 @@ def _existing(source: Path) -> Path:
     try:
         source.stat()
     except FileNotFoundError:
-        raise RequestError(f"{source} was not found.", "Check the path.") from None
+        address = re.match(r"[a-z]{2,}:/", str(source)) is not None
+        advice = "Save it as a file first, and give the file's path." if address else "Check the path."
+        raise RequestError(f"{source} was not found.", advice) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "such a name cannot be"
         raise RequestError(f"{source.name[:80]} cannot be read: {why}.", "Check the path.") from error
