@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: AGPL-3.0-or-later
-"""Avid's AAF through the published adapter, whose numbers are right; what it leaves out is read with pyaaf2."""
+"""Avid's AAF through the published adapter, whose numbers are right; what it leaves out is read with pyaaf2. Both run in a
+child with limits."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import opentimelineio as otio
 
@@ -17,6 +19,7 @@ from immersivaudio.engine.importers.exact import snap
 from immersivaudio.engine.importers.warnings import Grumbles
 
 _SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_PATIENCE_S = 300
 _AGAIN = "Export the sequence again as AAF."
 
 
@@ -29,11 +32,11 @@ def read(path: Path, grumbles: Grumbles) -> otio.schema.Timeline:
     with path.open("rb") as file:
         if file.read(len(_SIGNATURE)) != _SIGNATURE:
             raise TimelineError(f"{path.name} is no AAF file.", _AGAIN)
+    told = _told(path)
     try:
-        with _quiet():
-            found = otio.adapters.read_from_file(str(path), "AAF")
-            rate, drop = _timecode(path)
-    except Exception as error:
+        found = otio.adapters.read_from_string(told["found"], "otio_json")
+        rate = snap(Fraction(told["rate"])) if told["rate"] else None
+    except (ValueError, ZeroDivisionError, otio.exceptions.OTIOError) as error:
         raise TimelineError(f"{path.name} cannot be understood: {type(error).__name__}: {error}.", _AGAIN) from error
     if isinstance(found, otio.schema.SerializableCollection):
         timelines = [child for child in found if isinstance(child, otio.schema.Timeline)]
@@ -43,34 +46,20 @@ def read(path: Path, grumbles: Grumbles) -> otio.schema.Timeline:
     if not isinstance(found, otio.schema.Timeline):
         raise TimelineError(f"{path.name} holds no composition.", _AGAIN)
     if rate is not None:
-        found.metadata[OURS] = {"rate": str(rate), "drop_frame": drop}
+        found.metadata[OURS] = {"rate": str(rate), "drop_frame": told["drop"]}
     return found
 
 
-def _timecode(path: Path) -> tuple[Fraction | None, bool]:
-    """Rate and drop-frame flag of the first top-level composition's timecode track."""
-    import aaf2
-
-    with aaf2.open(str(path), "r") as file:
-        for mob in file.content.toplevel():
-            for slot in mob.slots:
-                segment = slot.segment
-                part = next(iter(segment.components), None) if hasattr(segment, "components") else segment
-                if part is not None and type(part).__name__ == "Timecode":
-                    return snap(Fraction(slot.edit_rate)), bool(part["Drop"].value)
-    return None, False
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The adapter writes notes to itself into the root logger."""
-
-    def silent(_record: logging.LogRecord) -> bool:
-        return False
-
-    root = logging.getLogger()
-    root.addFilter(silent)
+def _told(path: Path) -> dict[str, Any]:
+    """What the child found; see :mod:`aaf_child`."""
+    command = [sys.executable, "-m", f"{__package__}.aaf_child", str(path)]
     try:
-        yield
-    finally:
-        root.removeFilter(silent)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE_S, check=False)
+        told: dict[str, Any] = json.loads(done.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise TimelineError(f"{path.name} is not read after {_PATIENCE_S} s.", _AGAIN) from error
+    except ValueError as error:
+        raise TimelineError(f"{path.name} is damaged: reading it takes too much memory.", _AGAIN) from error
+    if "error" in told:
+        raise TimelineError(f"{path.name} cannot be understood: {' '.join(told['error'].split())}.", _AGAIN)
+    return told
