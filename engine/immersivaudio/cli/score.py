@@ -161,9 +161,9 @@ def _existing(source: Path) -> Path:
     try:
         source.stat()
     except FileNotFoundError:
-        address = re.match(r"[a-z]{2,}:/", str(source)) is not None
-        advice = "Save it as a file first, and give the file's path." if address else "Check the path."
-        raise RequestError(f"{source} was not found.", advice) from None
+        address = re.match(r"[a-z]{2,}:/", str(source))
+        hint = "Save it as a file first, and give the file's path." if address else "Check the path."
+        raise RequestError(f"{source} was not found.", hint) from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "such a name cannot be"
         raise RequestError(f"{source.name[:80]} cannot be read: {why}.", "Check the path.") from error
@@ -333,8 +333,9 @@ def _result(job: Any) -> Any:
 
 
 def _failure(error: Any) -> EngineError:
-    kinds = {kind.reason: kind for kind in _all_kinds(EngineError)}
-    return kinds.get(error.reason, EngineError)(error.message, error.hint)
+    return {kind.reason: kind for kind in _all_kinds(EngineError)}.get(error.reason, EngineError)(
+        error.message, error.hint
+    )
 
 
 def _all_kinds(base: type[EngineError]) -> list[type[EngineError]]:
