@@ -60,3 +60,11 @@ def under_picture(
     media.mux(source, folder / mix, folder / video, audio_codec=codec)
     (folder / mix).unlink()
     return [*(one for one in made if one[1] != "mix"), (video, "video")]
+
+
+def as_otio(timeline: Path) -> str:
+    """A timeline of any kind as OTIO JSON, for an engine that does not see the file."""
+    from immersivaudio.engine import importers
+    from immersivaudio.engine.importers.warnings import Grumbles
+
+    return str(importers.read(timeline, Grumbles()).timeline.to_json_string())

@@ -243,7 +243,7 @@ class _Session:
         elif self.local:
             spec.source.timeline.path = str(source.resolve())
         else:
-            spec.source.timeline_json = _as_otio(source)
+            spec.source.timeline_json = distant.as_otio(source)
         if _is_timeline(source):
             for url, path in _media_of(source, wish.media, everything=not self.local).items():
                 self._refer(spec.source.media_by_url[url], path, seen=True)
@@ -370,14 +370,6 @@ def _fill_params(params: Any, wish: Wish) -> None:
     params["density"].number = wish.density
     params["seed"].integer = wish.seed
     params["rights"].text = wish.rights
-
-
-def _as_otio(timeline: Path) -> str:
-    """A timeline of any kind as OTIO JSON, for an engine that does not see the file."""
-    from immersivaudio.engine import importers
-    from immersivaudio.engine.importers.warnings import Grumbles
-
-    return str(importers.read(timeline, Grumbles()).timeline.to_json_string())
 
 
 def _media_of(timeline: Path, folders: tuple[Path, ...], everything: bool) -> dict[str, Path]:
