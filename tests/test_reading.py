@@ -133,3 +133,35 @@ def test_what_a_watcher_is_shown_does_not_depend_on_who_else_looks(rate: int, tm
     assert shown(slow) == alone
     assert shown(greedy, slow) == alone
     assert len(greedy.shown) == round(0.6 * rate)
+
+
+def test_picture_that_cannot_be_decoded_is_said(tmp_path: Path) -> None:
+    whole = film(tmp_path / "whole.mp4", *CODINGS["pyramid.mp4"], "-movflags", "+faststart", seconds=4.0)
+    scratched = tmp_path / "scratched.mp4"
+    data = whole.read_bytes()
+    half = len(data) // 2
+    scratched.write_bytes(data[:half] + np.random.default_rng(1).bytes(len(data) - half))
+
+    def said(path: Path) -> tuple[str, ...]:
+        room = watching.Watchers.load(("shots",))
+        edit = conform.single(media.probe(path), path.stem)
+        return watching.watch(edit, None, room, tmp_path / "cache", lambda: False, lambda *_: None).warnings
+
+    (warning,) = said(scratched)
+    lost_s = float(warning.split()[0])
+    seen = sum(1 for _ in media.frames(scratched, None, FrameWish(32)))
+    assert lost_s == pytest.approx(4.0 - seen / RATE, abs=0.3)
+    assert "s of the picture of scratched" in warning
+    assert said(scratched) == (warning,)
+    assert said(whole) == ()
+
+
+def test_a_recording_that_begins_between_key_frames_is_not_called_damaged(tmp_path: Path) -> None:
+    whole = film(tmp_path / "whole.ts", "-c:v", "libx264", "-g", "10", "-bf", "2", seconds=4.0)
+    packet = 188
+    late = tmp_path / "late.ts"
+    data = whole.read_bytes()
+    late.write_bytes(data[len(data) // 5 // packet * packet :])
+    told: list[Fraction] = []
+    assert list(media.frames(late, None, FrameWish(32), None, told.append))
+    assert sum(told) < Fraction(1, 2)

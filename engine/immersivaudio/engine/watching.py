@@ -30,6 +30,7 @@ from immersivaudio.engine.watchers import Frame, FrameWish, PictureSession, Pict
 _LOG = logging.getLogger(__name__)
 _EDGE_BYTES = 1024 * 1024
 _USUAL = FrameWish(1, 30.0)
+_DAMAGE_S = Fraction(1, 2)
 Cancelled = Callable[[], bool]
 Report = Callable[[float, str], None]
 Found = tuple[list[Sighting], list[str]]
@@ -171,8 +172,9 @@ def _look(
         desk.invite(watcher)
     wish = _common([watcher.wish for watcher in watchers])
     length = float(clip.source.duration_s) or 1.0
+    seen = media.frames(Path(clip.media or ""), clip.source, wish, cancelled, desk.note_damage)
     try:
-        for count, frame in enumerate(media.frames(Path(clip.media or ""), clip.source, wish, cancelled)):
+        for count, frame in enumerate(seen):
             desk.show(frame)
             if count % 16 == 0:
                 report(min(1.0, float(frame.time_s - clip.source.start_s) / length))
@@ -242,6 +244,14 @@ class _Desk:
             return False
         self._latest_s = now_s
         return True
+
+    def note_damage(self, lost_s: Fraction) -> None:
+        """Pictures that nobody saw, but for the few before a recording's first key frame."""
+        if lost_s >= _DAMAGE_S:
+            self.warnings.append(
+                f"{float(lost_s):.1f} s of the picture of {self._clip.name} cannot be decoded, so nothing was seen there; "
+                "if a video player stumbles too, export it again."
+            )
 
     def finish(self) -> list[Sighting]:
         found: list[Sighting] = []

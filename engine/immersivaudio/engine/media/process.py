@@ -55,15 +55,18 @@ def argv(stream: Any) -> list[str]:
 
 
 class Child:
-    """One running ffmpeg. Its stdout is read by the caller, its stderr by ``on_line`` on a thread of its own."""
+    """One running ffmpeg. Its stdout is read by the caller, its stderr by ``on_line`` on a thread of its own; what it
+    complains of is added to ``errors``."""
 
-    def __init__(self, command: list[str], on_line: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, command: list[str], on_line: Callable[[str], None] | None = None, errors: list[str] | None = None
+    ) -> None:
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         limit(self.process.pid)
         widen(self.process.stdout)
-        self.errors: list[str] = []
+        self.errors: list[str] = [] if errors is None else errors
         self._on_line = on_line
         self._watchdog = threading.Timer(STALL_S, self.process.kill)
         self._reader = threading.Thread(target=self._read_errors, daemon=True)

@@ -32,13 +32,21 @@ _LINES_EACH = 8
 _BLOCK = SAMPLE_RATE_HZ
 _PTS = re.compile(r"pts:\s*(-?\d+)")
 _BASE = re.compile(r"config in time_base: (\d+)/(\d+)")
+_LOST = re.compile(r"Error submitting packet to decoder|Error while decoding stream")
 
 
-def frames(path: Path, span: Span | None, wish: FrameWish, cancelled: Cancelled | None = None) -> Iterator[Frame]:
+def frames(
+    path: Path,
+    span: Span | None,
+    wish: FrameWish,
+    cancelled: Cancelled | None = None,
+    damaged: Callable[[Fraction], None] | None = None,
+) -> Iterator[Frame]:
     """Decode the main video stream once, in order, scaled to the widths of ``wish``, rotation applied.
 
     ``span`` is on the source clock (0 is the first frame); None is all of it. ``Frame.time_s`` are the true
-    timestamps, also at a variable frame rate.
+    timestamps, also at a variable frame rate. ``damaged`` is told at the end how many seconds of pictures the decoder
+    gave up, where there are any.
 
     Raises:
         MediaError: nothing in it can be decoded. CancelledError: ``cancelled()`` became true.
@@ -51,9 +59,13 @@ def frames(path: Path, span: Span | None, wish: FrameWish, cancelled: Cancelled 
     if far and not _seek_is_clean(source, wanted, cancelled):
         far = False
     seen = 0
-    for frame in _decode(source, wanted, wish, far, cancelled):
+    complaints: list[str] = []
+    for frame in _decode(source, wanted, wish, far, cancelled, complaints):
         seen += 1
         yield frame
+    lost = sum(1 for line in complaints if _LOST.search(line))
+    if lost and damaged is not None:
+        damaged(lost / source.video[0].rate)
     if seen == 0:
         raise MediaError(
             f"Nothing in the picture of {path.name} can be decoded between {_range(wanted)}.",
@@ -162,14 +174,16 @@ class _Clock:
             self.times.put(int(found[1]) * self._base - self._origin_s)
 
 
-def _decode(source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Cancelled | None) -> Iterator[Frame]:
+def _decode(
+    source: Probe, span: Span, wish: FrameWish, far: bool, cancelled: Cancelled | None, complaints: list[str]
+) -> Iterator[Frame]:
     stream = source.video[0]
     sizes = _sizes(source, wish)
     size = _bytes(sizes)
     command = _picture_command(source, span, wish, sizes, far)
     clock = _Clock(stream.start_s)
     early, late = span.start_s - Fraction(1, 4) / stream.rate, span.end_s - Fraction(1, 1000)
-    with Child(command, clock.note) as child:
+    with Child(command, clock.note, complaints) as child:
         for piece in child.chunks(size, cancelled):
             if len(piece) < size:
                 return
