@@ -403,7 +403,7 @@ def test_recordings_joined_end_to_end_are_refused(later_s: int, ball: Path, tmp_
         ffmpeg("-i", ball, "-c", "copy", "-output_ts_offset", offset_s, tmp_path / f"{name}.ts")
     joined = tmp_path / "joined.ts"
     joined.write_bytes((tmp_path / "first.ts").read_bytes() + (tmp_path / "second.ts").read_bytes())
-    with pytest.raises(MediaError, match="The clock of .* jumps") as refused:
+    with pytest.raises(MediaError, match=r"The clock of .* jumps") as refused:
         media.probe(joined)
     assert "-c copy" in refused.value.hint
     ffmpeg("-i", joined, "-c", "copy", tmp_path / "mended.mkv")
