@@ -405,7 +405,7 @@ def check_cue(cue: Cue, edit: Edit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("to_pan", "said"), [(0.1, "coming closer and going away"), (0.9, "passing from the middle to right")]
+    ("to_pan", "said"), [(0.1, "coming closer and going away"), (0.9, "from the centre to the right")]
 )
 def test_the_words_of_a_pass_by_say_where_it_goes(to_pan: float, said: str) -> None:
     way = {"from_pan": 0.0, "to_pan": to_pan}

@@ -106,7 +106,9 @@ _MOTORS = frozenset(("VEHICLES", "MOTORS", "MACHINES", "AIRCRAFT", "BOATS", "TRA
 _KIN = (_PLACES, _THINGS, _MOTORS, frozenset(("SWOOSHES", "DESIGNED", "WEAPONS")), frozenset(("WATER", "LIQUID & MUD", "FOOD & DRINK", "FOLEY")))  # fmt: skip
 _IDLE = re.compile(
     "an?|and|at|by|for|from|in|into|of|off|on|onto|or|the|to|up|with|without|steady|seamless|dry|one|hit|passing|left|"
-    "right|middle|far|away|close|something|that|is|are|blow|step"
+    "right|middle|centre|far|away|close|closer|coming|going|distance|very|something|that|is|are|blow|step|single|two|three|four|"
+    "five|six|seven|eight|nine|ten|eleven|twelve|many|few|once|twice|time|evenly|spaced|uneven|continuous|natural|regular|now|then|"
+    "by|outdoor|object|along|inside|indistinct"
 )
 _SAME_ID, _SAME_CATEGORY, _KINDRED, _UNSAID = 0.5, 0.3, 0.15, 0.15
 _SAID, _OWN = 0.4, 0.1
