@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span
-from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.drafting import Draft, ringing_s
 from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.places import AIR
@@ -22,8 +22,6 @@ from immersivaudio.engine.wishes import ONCE, blows_wished, ground_wished
 from immersivaudio.engine.witness import Testimony, hear
 
 _LEAD_S = Fraction(1, 20)
-_TAIL_S = {"impact.metal": Fraction(5, 2), "impact.glass": Fraction(3, 2), "footstep": Fraction(2, 5)}
-_USUAL_TAIL_S = Fraction(4, 5)
 _REFRACTORY_S = Fraction(12, 100)
 _HEARD_BONUS, _LACKING_SHARE, _QUIET_THERE_SHARE, _WATER_SHARE = 0.25, 0.3, 0.33, 0.6
 _CUT_NEAR_S, _AT_CUT_SHARE = Fraction(15, 100), 0.4
@@ -228,7 +226,7 @@ def _steps(view: View, walk: Sequence[_Hit], description: str) -> Draft:
     gap = statistics.median(float(after.at_s - before.at_s) for before, after in itertools.pairwise(walk))
     return Draft(
         sound,
-        Span.between(first.at_s - _LEAD_S, last.at_s + _TAIL_S["footstep"]),
+        Span.between(first.at_s - _LEAD_S, last.at_s + ringing_s(sound)),
         f"{len(walk)} even contacts {gap:.2f} s apart move through the picture from {float(first.at_s):.2f} s: steps; "
         f"the ground is taken for {sound.split('.')[1]} ({first.scene.setting.words}).",
         statistics.mean(hit.confidence for hit in walk) * 0.9,
@@ -246,7 +244,7 @@ def _blow(hit: _Hit, sound: str, material: str) -> Draft:
         seen = f"The recording has a blow at {at:.2f} s like those that are seen, while something moves"
     return Draft(
         sound,
-        Span.between(hit.at_s - _LEAD_S, hit.at_s + _TAIL_S.get(sound, _USUAL_TAIL_S)),
+        Span.between(hit.at_s - _LEAD_S, hit.at_s + ringing_s(sound)),
         f"{seen}{hit.note}; {material}.",
         hit.confidence,
         tuple(dict.fromkeys(sighting.id for sighting in (hit.sighting, hit.onset) if sighting is not None)),

@@ -15,6 +15,11 @@ from immersivaudio.engine.sounds import BY_ID, SPACE, Motion, stable_seed
 from immersivaudio.engine.ways import PATH, Knot, written
 
 _UNSURE_DB = -5.0
+_STEP_S, _BLOW_S = Fraction(2, 5), Fraction(4, 5)
+_RINGING_S: Mapping[str, Fraction] = {
+    "impact.metal": Fraction(5, 2), "impact.glass": Fraction(3, 2), "glass.break": Fraction(2), "splash": Fraction(2),
+    "gunshot": Fraction(5, 2), "explosion": Fraction(6), "thunder.clap": Fraction(8),
+}  # fmt: skip
 _ABBREVIATION = {"ambience": "amb", "foley": "fol", "effects": "fx", "music": "mus"}
 
 
@@ -69,6 +74,11 @@ def cue_of(draft: Draft, edit: Edit, seed: int) -> Cue | None:
         confidence=round(max(0.0, min(1.0, draft.confidence)), 3),
     )
     return replace(cue, prompt=template(cue))
+
+
+def ringing_s(sound: str) -> Fraction:
+    """How long a struck sound is heard after its blow, in seconds."""
+    return _STEP_S if sound.startswith("footstep") else _RINGING_S.get(sound, _BLOW_S)
 
 
 def tidy_within(seconds: Fraction, limit_s: Fraction) -> Fraction:

@@ -36,13 +36,19 @@ def touched(cue: Cue) -> bool:
     if cue.example is not None and cue.performer != BY_EXAMPLE:
         return True
     ours = _OURS.fullmatch(cue.id)
-    if cue.locked or cue.muted or ours is None or ours[2] != cue.sound or not _unwritten(cue):
+    if cue.locked or cue.muted or ours is None or ours[2] != cue.sound or not unwritten(cue):
         return True
     anchor = cue.sync_s[0] if cue.sync_s and BY_ID[cue.sound].motion is Motion.STRUCK else cue.span.start_s
     return abs(Fraction(ours[1]) - anchor) > Fraction(1, 1000)
 
 
-def _unwritten(cue: Cue) -> bool:
+def spotted_sound(cue: Cue) -> str | None:
+    """The sound that spotting chose for ``cue``, as its id says; None of a cue that a person added."""
+    ours = _OURS.fullmatch(cue.id)
+    return ours[2] if ours is not None and ours[2] in BY_ID else None
+
+
+def unwritten(cue: Cue) -> bool:
     """Whether nobody wrote the cue's words: they are the template's, or a model's and unchanged."""
     return cue.prompt == template(cue) or cue.params.get(WRITTEN) == mark(cue.prompt)
 

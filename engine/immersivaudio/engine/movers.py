@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from immersivaudio.engine.cue import Sighting, Span, tidy
-from immersivaudio.engine.drafting import Draft
+from immersivaudio.engine.drafting import Draft, ringing_s
 from immersivaudio.engine.evidence import touched
 from immersivaudio.engine.looks import Scene, View, is_black, number, scene_at, steadiness
 from immersivaudio.engine.scenery import BY_ID as SIGNS
@@ -25,7 +25,6 @@ _LEAD_SHARE, _LEAD_MOST_S = Fraction(35, 100), Fraction(5, 2)
 _WALKS, _RUNS, _SHIFTS, _SHIFT_TIME = 0.3, 1.3, 0.08, 0.4
 _MANY = 6.0
 _CUPS, _CLOSE_CUP, _POUR_S, _PERHAPS = ("cup", "bowl", "wine glass"), 0.02, 3, 0.3
-_STEP_TAIL_S = Fraction(2, 5)
 _GROUNDS = {"green": "footstep.grass", "earth": "footstep.gravel", "grey": "footstep.hard"}
 
 
@@ -171,7 +170,7 @@ def _steps(view: View, row: Sighting, scene: Scene, description: str) -> Draft |
     strength = (0.35 if kind == "person" else 0.12) * (1.0 if walks else 0.7)
     return Draft(
         sound,
-        Span.between(times[0], times[-1] + _STEP_TAIL_S),
+        Span.between(times[0], times[-1] + ringing_s(sound)),
         f"{_one(kind)} {manner} from {float(row.span.start_s):.2f} to {float(row.span.end_s):.2f} s (confidence "
         f"{row.confidence:.2f}); {cadence:.1f} steps a second are told from its pace, not seen one by one; the ground "
         f"is taken for {sound.split('.')[1]}.",
@@ -213,7 +212,7 @@ def _feet(view: View, rows: Sequence[Sighting], scene: Scene, description: str) 
     rate = min(12.0, 1.2 * most)
     return Draft(
         sound,
-        Span.between(start, end + _STEP_TAIL_S),
+        Span.between(start, end + ringing_s(sound)),
         f"About {most:.0f} people at once are in view and {len(rows)} of them are followed as they move: many feet, not "
         f"seen one by one.",
         min(0.9, sure * 0.9) * min(1.0, 1.2 * steadiness(view, whole.span)) ** 2,

@@ -22,6 +22,7 @@ from immersivaudio.engine import (
     opening,
     original,
     performing,
+    rewording,
     room,
     sounds,
     spotting,
@@ -71,6 +72,7 @@ def score(request: ScoreRequest, workspace: Workspace, emit: Emit, cancelled: Ca
         EngineError: with a sentence for the person who asked; CancelledError when ``cancelled()`` became true.
     """
     job = _Job(request, workspace, emit, cancelled)
+    request = job.request = rewording.obeyed(request, job.warn)
     edit, timeline = job.conform()
     media = steady.Steady.of(edit)
     if request.goal is Goal.DELIVER:

@@ -32,6 +32,11 @@ _NEAR_M, _AWAY_M = 3.0, 25.0
 _ASIDE = 0.2
 _EVEN, _SOME = 0.12, 4
 _RUN_HZ, _STROLL_HZ = 2.4, 1.4
+_SIDES = ("the left", "the centre", "the right")
+_MANNERS = frozenset(
+    ("close up", "in the distance", "running", "unhurried", "walking", "evenly spaced", "very close", "at a distance",
+     "coming closer and going away", *(f"from {start} to {end}" for start in _SIDES for end in _SIDES))
+)  # fmt: skip
 
 
 def template(cue: Cue) -> str:
@@ -52,6 +57,20 @@ def template(cue: Cue) -> str:
     return ", ".join(
         part for part in (head, _distance(cue), _count(phrase, hits), *_rhythm(cue), phrase.manner) if part
     )
+
+
+def is_templates(prompt: str, sound: str) -> bool:
+    """Whether :func:`template` says ``prompt`` of some cue that is ``sound``, whatever its knobs and sync points."""
+    phrase = PHRASES.get(sound)
+    if phrase is None:
+        return False
+    head, *rest = prompt.split(", ")
+    heads = {*phrase.heads, *(said.replace(phrase.one, phrase.many, 1) for said in phrase.heads if phrase.many)}
+    return head in heads and _MANNERS.issuperset(set(rest) - {*phrase.manner.split(", "), *_counts(phrase)})
+
+
+def _counts(phrase: Phrase) -> set[str]:
+    return {_count(phrase, hits) for hits in range(1, len(_COUNTS) + 1)}
 
 
 def negative(cue: Cue) -> str:
@@ -110,7 +129,7 @@ def _way(cue: Cue) -> str:
 
 def _side(cue: Cue, name: str) -> str:
     pan = _number(cue, name) or 0.0
-    return "the left" if pan < -_ASIDE else "the right" if pan > _ASIDE else "the centre"
+    return _SIDES[1 + (pan > _ASIDE) - (pan < -_ASIDE)]
 
 
 def _passing_distance(cue: Cue) -> str:
