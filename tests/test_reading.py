@@ -147,12 +147,12 @@ def test_picture_that_cannot_be_decoded_is_said(tmp_path: Path) -> None:
         edit = conform.single(media.probe(path), path.stem)
         return watching.watch(edit, None, room, tmp_path / "cache", lambda: False, lambda *_: None).warnings
 
-    (warning,) = said(scratched)
-    lost_s = float(warning.split()[0])
     seen = sum(1 for _ in media.frames(scratched, None, FrameWish(32)))
-    assert lost_s == pytest.approx(4.0 - seen / RATE, abs=0.3)
-    assert "s of the picture of scratched" in warning
-    assert said(scratched) == (warning,)
+    # Said again each time; a decoder with threads makes a picture more or less of the same noise.
+    for _ in range(2):
+        (warning,) = said(scratched)
+        assert float(warning.split()[0]) == pytest.approx(4.0 - seen / RATE, abs=0.3)
+        assert "s of the picture of scratched" in warning
     assert said(whole) == ()
 
 
